@@ -1,0 +1,143 @@
+"""The SEG is read again by a path that shares nothing with the encoder, and compared with the mask, voxel by voxel.
+
+The truth is the mask as it came: its own stored pixels, its own plane positions. Every labelled voxel is carried into
+patient space and looked up in the SEG's frames, which are unpacked by hand from the encoded bytes.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from pydicom import Dataset, dcmread
+
+from orthanc_mask2seg.errors import VerificationError
+from orthanc_mask2seg.model import LabelArray, PlaneGeometry
+
+INDEX_TOLERANCE = 0.1
+"""Largest distance (in pixels) of a mask voxel from the centre of the SEG voxel that stands for it."""
+
+PLANE_TOLERANCE_MM = 0.1
+"""Largest distance (mm) of a mask plane from the SEG frame that stands for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """One plane of a mask, as it came.
+
+    Attributes
+    ----------
+    labels
+        Label values on the mask's own grid, shape (rows, columns); 0 is background.
+    segment_numbers
+        Label value to the segment that has to hold it.
+    """
+
+    geometry: PlaneGeometry
+    labels: LabelArray
+    segment_numbers: Mapping[int, int]
+
+
+def verify(content: bytes, truths: Iterable[Truth]) -> int:
+    """Compare an encoded BINARY SEG with the planes of its masks.
+
+    Parameters
+    ----------
+    content
+        The DICOM file.
+    truths
+        Every plane of every mask that has a label.
+
+    Returns
+    -------
+    int
+        Labelled voxels compared.
+
+    Raises
+    ------
+    VerificationError
+        A voxel is missing, is elsewhere, or is there without being in the mask.
+    """
+    frames = _Frames(dcmread(io.BytesIO(content)))
+    compared = 0
+    for truth in truths:
+        rows, columns = np.nonzero(truth.labels)
+        values = truth.labels[rows, columns]
+        for label in np.unique(values).tolist():
+            here = values == label
+            points = _points(truth.geometry, rows[here], columns[here])
+            frames.take(truth.segment_numbers[label], points)
+            compared += len(points)
+    if compared != frames.foreground:
+        raise VerificationError(f"the SEG holds {frames.foreground} labelled voxels, the mask {compared}")
+    return compared
+
+
+def _points(plane: PlaneGeometry, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+    """Positions in the patient, shape (n, 3), LPS mm (PS3.3 equation C.7.6.2.1-1)."""
+    along_row = np.multiply(plane.row_cosines, plane.pixel_spacing[1])
+    along_column = np.multiply(plane.column_cosines, plane.pixel_spacing[0])
+    return np.asarray(plane.position + columns[:, None] * along_row + rows[:, None] * along_column, np.float64)
+
+
+def _group(frame: Dataset, shared: Dataset, keyword: str) -> Dataset:
+    """Functional group of a frame, or the one that all frames share (PS3.3 C.7.6.16)."""
+    found: Dataset = (frame if keyword in frame else shared)[keyword].value[0]
+    return found
+
+
+class _Frames:
+    """Frames of a BINARY SEG by segment and position, unpacked one at a time."""
+
+    def __init__(self, data: Dataset) -> None:
+        self._shape = int(data.Rows), int(data.Columns)
+        self._packed = np.frombuffer(data.PixelData, np.uint8)
+        self._size = self._shape[0] * self._shape[1]
+        self.foreground = int(np.bitwise_count(self._packed).sum()) if self._packed.size else 0
+        shared = data.SharedFunctionalGroupsSequence[0]
+        cosines = [float(v) for v in shared.PlaneOrientationSequence[0].ImageOrientationPatient]
+        spacing = [float(v) for v in shared.PixelMeasuresSequence[0].PixelSpacing]
+        self._axes = np.array([np.multiply(cosines[3:], 1 / spacing[0]), np.multiply(cosines[:3], 1 / spacing[1])])
+        self._normal = np.cross(cosines[:3], cosines[3:])
+        self._by_segment: dict[int, list[tuple[float, npt.NDArray[np.float64], int]]] = {}
+        for index, item in enumerate(data.PerFrameFunctionalGroupsSequence):
+            segment = _group(item, shared, "SegmentIdentificationSequence")
+            number = int(segment.ReferencedSegmentNumber)
+            plane = _group(item, shared, "PlanePositionSequence")
+            position = np.array([float(v) for v in plane.ImagePositionPatient])
+            entry = (float(position @ self._normal), position, index)
+            self._by_segment.setdefault(number, []).append(entry)
+
+    def take(self, segment: int, points: npt.NDArray[np.float64]) -> None:
+        """Check that the frame at these points holds each of them, each in a voxel of its own, and nothing else."""
+        position, index = self._frame_at(segment, points[0])
+        exact = (points - position) @ self._axes.T
+        whole = np.rint(exact)
+        if np.abs(exact - whole).max() > INDEX_TOLERANCE:
+            raise VerificationError(f"voxels of segment {segment} lie between the voxels of the SEG")
+        if whole.min() < 0 or (whole >= self._shape).any():
+            raise VerificationError(f"voxels of segment {segment} lie outside the frames of the SEG")
+        frame = self._unpacked(index)
+        flat = (whole[:, 0] * self._shape[1] + whole[:, 1]).astype(np.intp)
+        expected = np.zeros(self._size, bool)
+        expected[flat] = True
+        if np.count_nonzero(expected) != len(points) or not np.array_equal(expected, frame):
+            wrong = int(np.count_nonzero(expected != frame))
+            raise VerificationError(f"{wrong} voxels of segment {segment} differ from the mask in frame {index + 1}")
+
+    def _frame_at(self, segment: int, point: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], int]:
+        distance = float(point @ self._normal)
+        near = [f for f in self._by_segment.get(segment, ()) if abs(f[0] - distance) <= PLANE_TOLERANCE_MM]
+        if len(near) != 1:
+            raise VerificationError(f"{len(near)} frames of segment {segment} lie at {distance:.3f} mm instead of one")
+        return near[0][1], near[0][2]
+
+    def _unpacked(self, index: int) -> npt.NDArray[np.bool_]:
+        """Pixels of one frame, shape (rows * columns,): bits lowest first, frames without padding (PS3.5 8.1.1)."""
+        first = index * self._size
+        start, end = first // 8, -(-(first + self._size) // 8)
+        bits = np.unpackbits(self._packed[start:end], bitorder="little")
+        return bits[first - start * 8 : first - start * 8 + self._size].astype(bool)

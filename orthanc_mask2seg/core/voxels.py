@@ -1,0 +1,406 @@
+"""How bits become labels: decoding of stored pixels, a census of their values, and what each value stands for.
+
+Everything is decided on *stored* values (before Modality LUT): a mask that was written as a copy of a CT inherits the
+CT's RescaleIntercept, which says nothing about 0 and 1. Rescale is used as evidence only.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom import Dataset, dcmread
+from pydicom.errors import InvalidDicomError
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import UID
+
+from orthanc_mask2seg.model import Reason, Refusal
+
+MAXIMUM_PIXELS = 2**31
+"""Pixels of one instance beyond this are refused: no mask of a patient is that large, and memory is not endless."""
+
+MAXIMUM_LABELS = 65535
+"""SegmentNumber is an unsigned 16 bit number (PS3.3 C.8.20.4)."""
+
+THIN_SHARE = 0.25
+"""A value of which a smaller share of pixels equals the neighbour to the left is a grey level, not a region."""
+
+FEW_VALUES = 2
+MANY_THIN_VALUES = 8
+"""So many thin values, being most of all values, make an image or a probability map out of what might be labels."""
+
+EDGE_SHARE = 0.9
+"""A value that fills so much of the outermost pixels of all planes surrounds what is segmented."""
+
+StoredArray = npt.NDArray[np.integer[Any]]
+
+_DECODING_ERRORS = (
+    ValueError,
+    RuntimeError,
+    AttributeError,
+    KeyError,
+    IndexError,
+    TypeError,
+    EOFError,
+    OSError,
+    struct.error,
+    OverflowError,
+    MemoryError,
+)
+"""What pydicom and its decoders raise for damaged data; all of it means the same to the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """An instance with its pixels.
+
+    Attributes
+    ----------
+    header
+        The data set without pixel data.
+    frames
+        Stored values, shape (frames, rows, columns). Colours are one integer, 0xRRGGBB.
+    """
+
+    header: Dataset
+    frames: StoredArray
+
+
+def decode(content: bytes) -> Decoded | Refusal:
+    """Decode a DICOM file.
+
+    Parameters
+    ----------
+    content
+        A PS3.10 file, or a data set without preamble.
+
+    Returns
+    -------
+    Decoded, or Refusal
+        `invalid_dicom`, `unsupported_pixel_data`, `corrupt_pixel_data` or `too_large`.
+    """
+    try:
+        data = dcmread(io.BytesIO(content), force=True)
+        problem = _unusable(data)
+    except (InvalidDicomError, *_DECODING_ERRORS) as error:
+        return _invalid(error)
+    if problem is not None:
+        return problem
+    try:
+        pixels = data.pixel_array
+        frames = _as_integers(pixels, data)
+    except _DECODING_ERRORS as error:
+        return _corrupt(type(error).__name__)
+    for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData"):
+        if keyword in data:
+            delattr(data, keyword)
+    if frames is None:
+        return Refusal(
+            reason=Reason.NOT_DISCRETE,
+            detail="The pixels are fractions, as in a probability map, not labels.",
+            hint="Export the mask after thresholding, or set a threshold.",
+        )
+    return Decoded(data, frames)
+
+
+def _unusable(data: Dataset) -> Refusal | None:
+    """Why these pixels cannot be decoded at all, or None."""
+    if not any(k in data for k in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+        if "SOPClassUID" not in data:
+            return _invalid(None)
+        return Refusal(
+            reason=Reason.UNSUPPORTED_PIXEL_DATA,
+            detail="An instance holds no pixel data.",
+            hint="Send the series again; it arrived without its images.",
+        )
+    pixels = int(data.get("Rows") or 0) * int(data.get("Columns") or 0) * int(data.get("NumberOfFrames") or 1)
+    if pixels > MAXIMUM_PIXELS:
+        return Refusal(
+            reason=Reason.TOO_LARGE,
+            detail=f"An image of {pixels:.3g} pixels is larger than any mask of a patient.",
+            hint="Check Rows, Columns and NumberOfFrames of the image.",
+        )
+    meta = getattr(data, "file_meta", None)
+    syntax = UID(str(meta.TransferSyntaxUID)) if meta is not None and "TransferSyntaxUID" in meta else None
+    if syntax is not None and syntax.is_compressed and not _has_decoder(syntax):
+        return Refusal(
+            reason=Reason.UNSUPPORTED_PIXEL_DATA,
+            detail=f"The images are compressed in a way that cannot be read here ({syntax.name}).",
+            hint="Export the mask uncompressed, or with a lossless compression such as RLE or JPEG 2000.",
+        )
+    return None
+
+
+def _has_decoder(syntax: UID) -> bool:
+    if syntax.is_deflated:
+        return True
+    try:
+        return bool(get_decoder(syntax).is_available)
+    except NotImplementedError:
+        return False
+
+
+def _invalid(error: Exception | None) -> Refusal:
+    return Refusal(
+        reason=Reason.INVALID_DICOM,
+        detail="A file of the series is not readable as DICOM.",
+        hint="Export or send the series again.",
+        evidence=(type(error).__name__,) if error else (),
+    )
+
+
+def _corrupt(what: str) -> Refusal:
+    return Refusal(
+        reason=Reason.CORRUPT_PIXEL_DATA,
+        detail="The pixels of an image cannot be decoded: they are damaged or incomplete.",
+        hint="Export or send the series again.",
+        evidence=(what,),
+    )
+
+
+def _as_integers(pixels: npt.NDArray[Any], data: Dataset) -> StoredArray | None:
+    """Shape (frames, rows, columns); None where the pixels hold fractions."""
+    if int(data.get("SamplesPerPixel") or 1) > 1:
+        channels = pixels.astype(np.int32)
+        pixels = (channels[..., 0] << 16) | (channels[..., 1] << 8) | channels[..., 2]
+    if pixels.dtype.kind == "f":
+        if not np.isfinite(pixels).all() or (pixels != np.rint(pixels)).any():
+            return None
+        pixels = pixels.astype(np.int64)
+    return pixels.reshape(-1, *pixels.shape[-2:])
+
+
+@dataclass(slots=True)
+class Census:
+    """Counts over stored values, gathered plane by plane.
+
+    Attributes
+    ----------
+    counts
+        Pixels of each value.
+    inner
+        Pixels of each value whose left neighbour has the same value.
+    edge
+        Pixels of each value in the outermost rows and columns.
+    """
+
+    counts: dict[int, int] = field(default_factory=dict)
+    inner: dict[int, int] = field(default_factory=dict)
+    edge: dict[int, int] = field(default_factory=dict)
+
+    def add(self, plane: StoredArray) -> None:
+        """Count one plane, shape (rows, columns)."""
+        low, high = int(plane.min()), int(plane.max())
+        if low == high:
+            self._tally(self.counts, [low], [plane.size])
+            self._tally(self.inner, [low], [plane.size - plane.shape[0]])
+            self._tally(self.edge, [low], [_edge(plane).size])
+            return
+        same = plane[:, 1:][plane[:, 1:] == plane[:, :-1]]
+        for target, values in ((self.counts, plane), (self.inner, same), (self.edge, _edge(plane))):
+            found, numbers = _tally(values.ravel(), low, high)
+            self._tally(target, found, numbers)
+
+    @staticmethod
+    def _tally(target: dict[int, int], values: Sequence[int], numbers: Sequence[int]) -> None:
+        for value, number in zip(values, numbers, strict=True):
+            target[value] = target.get(value, 0) + number
+
+    @property
+    def values(self) -> list[int]:
+        """Distinct values, ascending."""
+        return sorted(self.counts)
+
+    @property
+    def pixels(self) -> int:
+        """Pixels counted."""
+        return sum(self.counts.values())
+
+    @property
+    def thin_values(self) -> int:
+        """How many values form no regions: grey levels of an image, or the ramps of a probability map."""
+        return sum(self.inner.get(v, 0) < THIN_SHARE * n for v, n in self.counts.items())
+
+    @property
+    def discrete(self) -> bool:
+        """Whether the values can be labels."""
+        values = len(self.counts)
+        thin = self.thin_values
+        return values <= FEW_VALUES or thin < MANY_THIN_VALUES or thin * 2 < values
+
+    def edge_share(self, value: int) -> float:
+        """Share of the outermost pixels that have this value."""
+        return self.edge.get(value, 0) / max(1, sum(self.edge.values()))
+
+    def share(self, value: int) -> float:
+        """Share of all pixels that have this value."""
+        return self.counts.get(value, 0) / max(1, self.pixels)
+
+
+def _edge(plane: StoredArray) -> StoredArray:
+    return np.concatenate([plane[0], plane[-1], plane[1:-1, 0], plane[1:-1, -1]])
+
+
+def _tally(values: StoredArray, low: int, high: int) -> tuple[list[int], list[int]]:
+    """Distinct values and their counts, by counting where the range allows it and by sorting where it does not."""
+    if high - low < 2**16:
+        numbers = np.bincount((values.astype(np.int64) - low) if low else values)
+        found = np.flatnonzero(numbers)
+        return (found + low).tolist(), numbers[found].tolist()
+    unique, numbers = np.unique(values, return_counts=True)
+    return unique.tolist(), numbers.tolist()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelling:
+    """What each stored value stands for.
+
+    Attributes
+    ----------
+    labels
+        Stored value to label value (1 to 65535); values that are not named are background.
+    evidence
+        Why.
+    """
+
+    labels: Mapping[int, int]
+    evidence: tuple[str, ...]
+
+    def apply(self, plane: StoredArray) -> npt.NDArray[np.uint16]:
+        """Label values of a plane of stored values, same shape; 0 is background."""
+        stored = np.array(sorted(self.labels), dtype=np.int64)
+        target = np.array([self.labels[int(v)] for v in stored], dtype=np.uint16)
+        index = np.searchsorted(stored, plane)
+        index[index == len(stored)] = 0
+        return np.where(stored[index] == plane, target[index], np.uint16(0)).astype(np.uint16)
+
+
+def labelling(census: Census, header: Dataset) -> Labelling | Refusal:
+    """Decide which stored value is background and what the others are called.
+
+    Parameters
+    ----------
+    census
+        Of all planes of the mask series.
+    header
+        Of one of its instances: PhotometricInterpretation, Rescale*, PixelPaddingValue are the evidence.
+
+    Returns
+    -------
+    Labelling, or Refusal
+        `empty_mask` where nothing is segmented, `not_discrete` where the values are no labels, `not_a_mask` where all
+        pixels are the same, `unsupported_pixel_data` where foreground cannot be told from background.
+    """
+    values = census.values
+    described = _described(values)
+    if not census.discrete:
+        return Refusal(
+            reason=Reason.NOT_DISCRETE,
+            detail=f"The pixels have {len(values)} different values, most of which form no regions: "
+            "this is an image or a probability map, not a mask of labels.",
+            hint="Export the mask after thresholding.",
+            evidence=(described, f"{census.thin_values} of {len(values)} values are thin"),
+        )
+    if len(values) == 1:
+        return _constant(values[0], header)
+    background, why = _background(census, header)
+    if background is None:
+        return Refusal(
+            reason=Reason.UNSUPPORTED_PIXEL_DATA,
+            detail=f"It cannot be told which of the values is background: {why}.",
+            hint="Export the mask with background 0 and foreground above 0.",
+            evidence=(described,),
+        )
+    kept = [v for v in values if v not in background]
+    if not kept:
+        return _constant(values[0], header)
+    if len(kept) > MAXIMUM_LABELS:
+        return Refusal(
+            reason=Reason.TOO_LARGE,
+            detail=f"The mask has {len(kept)} labels; a Segmentation holds at most {MAXIMUM_LABELS}.",
+            hint="Split the mask into several series.",
+        )
+    return Labelling(labels=_numbered(kept, background), evidence=(described, why))
+
+
+def _described(values: list[int]) -> str:
+    shown = ", ".join(str(v) for v in values[:12]) + (", ..." if len(values) > 12 else "")
+    return f"stored values: {shown} ({len(values)} in all)"
+
+
+def _constant(value: int, header: Dataset) -> Refusal:
+    if value <= 0 or _rescaled(value, header) == 0:
+        return Refusal(
+            reason=Reason.EMPTY_MASK,
+            detail="The mask is empty: nothing is segmented in it.",
+            hint="Nothing to do, unless a segmentation was expected.",
+            evidence=(f"every pixel has the stored value {value}",),
+        )
+    return Refusal(
+        reason=Reason.NOT_A_MASK,
+        detail="Every pixel of the series has the same value, so it marks nothing.",
+        hint="Check the export of the mask.",
+        evidence=(f"every pixel has the stored value {value}",),
+    )
+
+
+def _rescaled(value: int, header: Dataset) -> float:
+    try:
+        return value * float(header.get("RescaleSlope") or 1) + float(header.get("RescaleIntercept") or 0)
+    except (TypeError, ValueError):
+        return float(value)
+
+
+def _background(census: Census, header: Dataset) -> tuple[frozenset[int] | None, str]:
+    """Stored values that are background and the reason, or (None, what is contradictory)."""
+    values = census.values
+    low, high = values[0], values[-1]
+    padding = header.get("PixelPaddingValue")
+    if padding in values and padding < 0 and len(values) > FEW_VALUES:
+        inner = [v for v in values if v != padding]
+        zero = 0 if 0 in inner else inner[0]
+        return frozenset({int(padding), zero}), f"{padding} is PixelPaddingValue, {zero} is background"
+    if len(values) == FEW_VALUES:
+        return _background_of_two(census, low, high, str(header.get("PhotometricInterpretation", "")))
+    if 0 in census.counts and low == 0:
+        return frozenset({0}), "0 is background"
+    zero_after_rescale = [v for v in values if _rescaled(v, header) == 0]
+    if zero_after_rescale and low > 0:
+        return frozenset(zero_after_rescale), f"{zero_after_rescale[0]} is background: 0 after rescale"
+    if low > 0:
+        return frozenset(), "no value is background: all are labels"
+    if census.edge_share(low) >= EDGE_SHARE / 2:
+        return frozenset({low}), f"{low} is background: {census.edge_share(low):.0%} of the outermost pixels"
+    if 0 in census.counts and census.edge_share(0) >= EDGE_SHARE / 2:
+        return frozenset({0}), f"0 is background: {census.edge_share(0):.0%} of the outermost pixels"
+    return None, f"the lowest value {low} is negative and does not surround the others"
+
+
+def _background_of_two(census: Census, low: int, high: int, photometric: str) -> tuple[frozenset[int] | None, str]:
+    surrounding = [v for v in (low, high) if census.edge_share(v) >= EDGE_SHARE and census.share(v) > 1 / 2]
+    if photometric == "MONOCHROME1" or (low < 0 and high == 0):
+        if not surrounding:
+            return None, f"{low} and {high} in {photometric}, and neither surrounds the other"
+        share = census.edge_share(surrounding[0])
+        return frozenset(surrounding), f"{surrounding[0]} is background: {share:.0%} of the outermost pixels"
+    if surrounding == [high] and census.edge_share(high) > 1 - 1e-6:
+        return None, f"{high} surrounds {low} in every image, as if the mask were inverted"
+    return frozenset({low}), f"{low} is background: the lower of two values"
+
+
+def _numbered(kept: list[int], background: frozenset[int]) -> dict[int, int]:
+    """Label values: the stored values themselves where they can be, else counted from the background."""
+    if all(0 < v <= MAXIMUM_LABELS for v in kept):
+        return {v: v for v in kept}
+    if len(kept) == 1:
+        return {kept[0]: 1}
+    base = min(background, default=0)
+    shifted = {v: v - base for v in kept}
+    if all(0 < label <= MAXIMUM_LABELS for label in shifted.values()):
+        return shifted
+    return {v: number for number, v in enumerate(kept, start=1)}

@@ -1,0 +1,104 @@
+"""Faults, in one tree.
+
+An expected "no" is a `Refusal` (see `model`), never an exception. What is raised here is a fault, and each says who
+can mend it and whether trying again helps:
+
+* Mask2SegError
+  + ConfigurationError        the site's settings are wrong; the user mends them
+  + ArchiveError              the PACS did not do what was asked
+    - ArchiveUnreachable      no connection, or no answer in time; try again
+    - ArchiveBusy             it answered 429, 5xx or "full"; try again
+    - ArchiveDenied           401 or 403; the user mends the credentials
+    - ArchiveRejected         it will not take this; trying again does not help
+    - NotInArchive            the series or instance is not there
+    - StoreMismatch           what the PACS holds is not what was sent
+  + VerificationError         the encoded SEG does not hold the mask's voxels; nothing is stored
+  + StateError                the state folder is in use or unreadable
+"""
+
+from __future__ import annotations
+
+
+class Mask2SegError(Exception):
+    """The operation failed."""
+
+    code = "failed"
+    retryable = False
+    hint = ""
+
+    def __init__(self, message: str = "", *, hint: str = "") -> None:
+        super().__init__(message or (self.__doc__ or "").splitlines()[0])
+        if hint:
+            self.hint = hint
+
+
+class ConfigurationError(Mask2SegError):
+    """The configuration is not valid."""
+
+    code = "configuration_error"
+    hint = "Correct the named setting in orthanc.json or in the environment."
+
+
+class ArchiveError(Mask2SegError):
+    """The PACS did not do what was asked."""
+
+    code = "archive_error"
+
+
+class ArchiveUnreachable(ArchiveError):
+    """The PACS cannot be reached."""
+
+    code = "archive_unreachable"
+    retryable = True
+    hint = "Check that the PACS runs, and its address (OrthancUrl)."
+
+
+class ArchiveBusy(ArchiveError):
+    """The PACS cannot take this now."""
+
+    code = "archive_busy"
+    retryable = True
+    hint = "Check the free disk space and the log of the PACS; the work is tried again."
+
+
+class ArchiveDenied(ArchiveError):
+    """The PACS refused the credentials."""
+
+    code = "archive_denied"
+    retryable = True
+    hint = "Check OrthancUsername and OrthancPassword (or OrthancPasswordFile)."
+
+
+class ArchiveRejected(ArchiveError):
+    """The PACS will not take this."""
+
+    code = "archive_rejected"
+    hint = "See the log of the PACS for its reason."
+
+
+class NotInArchive(ArchiveError):
+    """The PACS does not hold this."""
+
+    code = "not_in_archive"
+    hint = "Check the identifier; the series may have been deleted meanwhile."
+
+
+class StoreMismatch(ArchiveError):
+    """What the PACS holds after storing is not what was sent."""
+
+    code = "store_mismatch"
+    hint = "Look for filters and scripts in the PACS that change or drop incoming instances."
+
+
+class VerificationError(Mask2SegError):
+    """The encoded segmentation does not hold the voxels of the mask."""
+
+    code = "verification_failed"
+    hint = "Nothing was stored. Please report this with the output of 'mask2seg explain'."
+
+
+class StateError(Mask2SegError):
+    """The state folder cannot be used."""
+
+    code = "state_error"
+    hint = "Only one service may use a state folder at a time."

@@ -1,0 +1,243 @@
+"""The durable queue on DBOS, embedded: jobs survive whatever happens to the process.
+
+Execution is at least once: a job that was running when the process died runs again, and the work must be such that
+doing it twice is doing it once (DESIGN.md, decision 4). A fault that may pass is tried again later by a new attempt
+with a delay, which holds no slot and survives a restart.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
+
+from orthanc_mask2seg.errors import Mask2SegError
+from orthanc_mask2seg.jobs.database import database_url, lock, prepare
+from orthanc_mask2seg.jobs.port import Ended, Job, JobRequest, JobState, Run, RunAgain
+from orthanc_mask2seg.jobs.reader import (
+    APPLICATION,
+    APPLICATION_VERSION,
+    QUEUE,
+    WORKFLOW,
+    History,
+)
+
+POLLING_SECONDS = 0.2
+"""Time between two looks at the queue: a job starts after half of this in the mean."""
+DEATHS_BEFORE_QUARANTINE = 3
+"""A job is put aside that was running each time the process died, so often."""
+
+_log = logging.getLogger(__name__)
+
+
+class Backoff(NamedTuple):
+    """How long to wait after the n-th fault in a row: doubled each time up to a ceiling, with jitter."""
+
+    first_seconds: float = 2.0
+    ceiling_seconds: float = 60.0
+
+    def delay(self, faults: int, dice: Callable[[], float] = random.random) -> float:
+        """Seconds to wait after so many faults (1 for the first)."""
+        whole = min(self.ceiling_seconds, self.first_seconds * 2.0 ** min(faults - 1, 30))
+        return whole * (0.5 + 0.5 * dice())
+
+
+class JobFailed(Exception):
+    """Ends a workflow as failed; `data` is the result document."""
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        super().__init__(str(data["reason"]))
+        self.data = data
+
+
+class Engine:
+    """The `Jobs` port, with the part that runs them.
+
+    Parameters
+    ----------
+    state
+        Folder of the state; only one engine may use it at a time.
+    workers
+        Jobs run at the same time.
+    url
+        Database, where it is not the embedded one in `state`.
+
+    Raises
+    ------
+    StateError
+        Another process uses the folder, or it cannot be written.
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        *,
+        workers: int = 1,
+        url: str = "",
+        backoff: Backoff | None = None,
+        polling_seconds: float = POLLING_SECONDS,
+    ) -> None:
+        self._workers, self._polling_seconds = workers, polling_seconds
+        self._backoff = backoff or Backoff()
+        self._lock = lock(state)
+        self._url = url or database_url(state)
+        embedded = self._url.startswith("sqlite")
+        self._executor = "embedded" if embedded else f"{os.uname().nodename}-{os.urandom(8).hex()}"
+        prepare(self._url)
+        self._history = History(self._url)
+
+    def start(self, run: Run, ended: Ended = lambda _request, _document: None) -> None:
+        """Begin to run jobs, those first that were interrupted.
+
+        Parameters
+        ----------
+        run
+            The work.
+        ended
+            Told the result document of every job, before it is recorded as ended.
+        """
+        self._run, self._ended = run, ended
+        _quiet()
+        self._dbos = DBOS(config=_config(self._url, self._executor))
+        DBOS.workflow(name=WORKFLOW, max_recovery_attempts=DEATHS_BEFORE_QUARANTINE - 1)(self._workflow())
+        DBOS.launch()
+        DBOS.register_queue(
+            QUEUE,
+            worker_concurrency=self._workers,
+            polling_interval_sec=self._polling_seconds,
+            on_conflict="always_update",
+        )
+
+    def enqueue(self, request: JobRequest, delay_seconds: float = 0.0) -> str:
+        """Ask for a job and return its id; nothing happens where the same job was asked for before."""
+        return self._history.enqueue(request, delay_seconds)
+
+    def get(self, job_id: str) -> Job | None:
+        """The job with that id."""
+        return self._history.get(job_id)
+
+    def list(self, limit: int = 50, offset: int = 0, states: Sequence[JobState] = ()) -> tuple[Job, ...]:
+        """The history, newest first; of all states where none is named."""
+        return self._history.list(limit, offset, states)
+
+    def count(self, *states: JobState) -> int:
+        """How many jobs are in these states."""
+        return self._history.count(*states)
+
+    def retry(self, job_id: str) -> str:
+        """Run an ended job again, or a waiting one at once, and return its id."""
+        return self._history.retry(job_id)
+
+    def stop(self, timeout_seconds: float = 6.0) -> int:
+        """Let the running jobs finish, or give them back; return how many were given back.
+
+        Those still hold a thread that nothing can end, so the process should end then.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        for event in self._dbos.background_thread_stop_events:
+            event.set()
+        while time.monotonic() < deadline and self._dbos._active_workflows_set.activeList():  # noqa: SLF001
+            time.sleep(0.02)
+        DBOS.destroy(destroy_registry=True)
+        released = self._history.release(self._executor)
+        self._history.close()
+        os.close(self._lock)
+        return released
+
+    def _workflow(self) -> Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]:
+        def convert(request: dict[str, Any], past: dict[str, Any]) -> dict[str, Any]:
+            workflow_id = DBOS.workflow_id
+            assert workflow_id is not None
+            return self._attempt(workflow_id, JobRequest.of(request), past)
+
+        return convert
+
+    def _attempt(self, workflow_id: str, request: JobRequest, past: dict[str, Any]) -> dict[str, Any]:
+        answer = self._answer(request, past)
+        if isinstance(answer, RunAgain):
+            self._run_again(workflow_id, request, past, answer)
+            return {}
+        self._ended(request, answer)
+        if answer["outcome"] == "failed":
+            raise JobFailed(answer)
+        return answer
+
+    def _answer(self, request: JobRequest, past: dict[str, Any]) -> dict[str, Any] | RunAgain:
+        """Do the work. The one place where every exception is caught, so that no file can stop the service."""
+        try:
+            return self._run(request)
+        except Mask2SegError as error:
+            document = _failure(error.code, str(error), error.hint)
+            if not error.retryable:
+                _log.error("series %s failed: %s", request.series_instance_uid, error.code)
+                return document
+            delay = self._backoff.delay(past.get("faults", 0) + 1)
+            _log.warning("series %s: %s, again in %.0f s", request.series_instance_uid, error.code, delay)
+            return RunAgain(delay_seconds=delay, why={**document, "fault": True})
+        except Exception as error:  # noqa: BLE001  (see above; the message may hold patient data, its place does not)
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            what = f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}"
+            _log.error("series %s failed: %s", request.series_instance_uid, what)
+            hint = "This is a defect of the service. Please report it with the output of 'mask2seg explain'."
+            return _failure("internal_error", what, hint)
+
+    def _run_again(self, workflow_id: str, request: JobRequest, past: dict[str, Any], answer: RunAgain) -> None:
+        key, _, number = workflow_id.partition("#")
+        attempt = int(number or 1)
+        why = dict(answer.why)
+        following = {
+            "created_at": past.get("created_at") or _created(self._history.get(key)),
+            "attempts": past.get("attempts", 0) + 1,
+            "faults": past.get("faults", 0) + 1 if why.pop("fault", False) else 0,
+            "why": why,
+        }
+        next_id = f"{key}#{attempt + 1}"
+        self._history.enqueue_attempt(next_id, answer.request or request, following, max(answer.delay_seconds, 0.001))
+        self._history.hand_on(workflow_id, f"{key}#{attempt - 1}" if attempt > 2 else None)
+
+
+def _created(job: Job | None) -> float:
+    return job.created_at if job is not None else time.time()
+
+
+def _failure(reason: str, detail: str, hint: str) -> dict[str, Any]:
+    return {"outcome": "failed", "reason": reason, "detail": detail, "hint": hint, "outputs": []}
+
+
+def _config(url: str, executor: str) -> DBOSConfig:
+    return {
+        "name": APPLICATION,
+        "system_database_url": url,
+        "application_version": APPLICATION_VERSION,
+        "executor_id": executor,
+        "serializer": DBOSPortableJSONSerializer(),  # the default is pickle
+        "notification_coalesce_sec": 1.0,
+        "scheduler_polling_interval_sec": 3600.0,
+        "db_engine_kwargs": {"hide_parameters": True},
+        "enable_otlp": False,
+        "log_level": "WARNING",
+    }
+
+
+class _WithoutData(logging.Filter):
+    """Lets DBOS's warnings through without tracebacks, which may show what a job was given."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.exc_info = record.exc_text = None
+        expected = ("Exception encountered in background workflow", "was cancelled during", "no longer owned by")
+        return not any(words in record.getMessage() for words in expected)
+
+
+def _quiet() -> None:
+    logger = logging.getLogger("dbos")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())  # else DBOS adds its own to the console
+    if not any(isinstance(f, _WithoutData) for f in logger.filters):
+        logger.addFilter(_WithoutData())

@@ -1,0 +1,132 @@
+"""The memory of the watcher, in the same database as the jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from orthanc_mask2seg.jobs.database import connect, database_url, prepare
+from orthanc_mask2seg.jobs.port import Seen, Stored, Verdict
+from orthanc_mask2seg.model import ArchiveKey, Uid
+
+_metadata = sa.MetaData()
+_cursor = sa.Table(
+    "mask2seg_cursor",
+    _metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("position", sa.BigInteger, nullable=False),
+)
+_seen = sa.Table(
+    "mask2seg_seen",
+    _metadata,
+    sa.Column("series_key", sa.Text, primary_key=True),
+    sa.Column("series_instance_uid", sa.Text, nullable=False),
+    sa.Column("study_instance_uid", sa.Text, nullable=False, index=True),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("verdict", sa.Text, nullable=False, index=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("job_id", sa.Text, nullable=False),
+    sa.Column("study_version", sa.Text, nullable=False),
+)
+_stored = sa.Table(
+    "mask2seg_stored",
+    _metadata,
+    sa.Column("orthanc_id", sa.Text, primary_key=True),
+    sa.Column("series_key", sa.Text, nullable=False, index=True),
+    sa.Column("sop_instance_uid", sa.Text, nullable=False),
+)
+_CHUNK = 500
+"""Rows written or deleted by one statement."""
+
+
+class SqlLedger:
+    """The `Ledger` port on SQLAlchemy."""
+
+    def __init__(self, state: Path, url: str = "") -> None:
+        url = url or database_url(state)
+        prepare(url)
+        self._engine = connect(url)
+        _metadata.create_all(self._engine)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    def cursor(self, name: str) -> int | None:
+        """How far a journal has been read; None before the first time."""
+        with self._engine.connect() as connection:
+            return connection.execute(sa.select(_cursor.c.position).where(_cursor.c.name == name)).scalar()
+
+    def move_cursor(self, name: str, position: int) -> None:
+        """Remember how far a journal has been read."""
+        self._replace(_cursor, [{"name": name, "position": position}])
+
+    def seen(self, series_key: ArchiveKey) -> Seen | None:
+        """What became of a series."""
+        found = self._find(_seen.c.series_key == series_key)
+        return found[0] if found else None
+
+    def remember(self, *seen: Seen) -> None:
+        """Remember what became of series, in place of what was known of them."""
+        self._replace(_seen, [asdict(each) for each in seen])
+
+    def forget(self, *series_keys: ArchiveKey) -> None:
+        """Forget series that are gone from the archive."""
+        self._delete(_seen.c.series_key, series_keys)
+
+    def versions(self) -> dict[ArchiveKey, str]:
+        """The version dealt with, of every series known."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(_seen.c.series_key, _seen.c.version))
+            return {ArchiveKey(key): version for key, version in rows}
+
+    def unfinished(self, study_instance_uid: Uid | None = None) -> tuple[Seen, ...]:
+        """Series refused, skipped or still enqueued, of one study or of all."""
+        wanted: sa.ColumnElement[bool] = _seen.c.verdict.in_([Verdict.REFUSED, Verdict.SKIPPED, Verdict.ENQUEUED])
+        if study_instance_uid is not None:
+            wanted &= _seen.c.study_instance_uid == study_instance_uid
+        return self._find(wanted)
+
+    def refused_in_study(self, study_instance_uid: Uid) -> tuple[Seen, ...]:
+        """Series of a study that were refused."""
+        return tuple(s for s in self.unfinished(study_instance_uid) if s.verdict is Verdict.REFUSED)
+
+    def stored(self, series_key: ArchiveKey) -> tuple[Stored, ...]:
+        """What was stored for a mask series and not superseded since."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(_stored).where(_stored.c.series_key == series_key)).mappings()
+            return tuple(Stored(**row) for row in rows)
+
+    def note_stored(self, *stored: Stored) -> None:
+        """Remember what was stored."""
+        self._replace(_stored, [asdict(each) for each in stored])
+
+    def drop_stored(self, *stored: Stored) -> None:
+        """Forget what was deleted again."""
+        self._delete(_stored.c.orthanc_id, [each.orthanc_id for each in stored])
+
+    def _find(self, wanted: sa.ColumnElement[bool]) -> tuple[Seen, ...]:
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(_seen).where(wanted)).mappings()
+            return tuple(Seen(**{**row, "verdict": Verdict(row["verdict"])}) for row in rows)
+
+    def _replace(self, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+        """Write rows in place of those with the same primary key, in one transaction."""
+        if not rows:
+            return
+        key = next(iter(table.primary_key.columns))
+        with self._engine.begin() as connection:
+            for start in range(0, len(rows), _CHUNK):
+                chunk = rows[start : start + _CHUNK]
+                connection.execute(sa.delete(table).where(key.in_([row[key.name] for row in chunk])))
+                connection.execute(sa.insert(table), chunk)
+
+    def _delete(self, column: sa.Column[Any], values: Iterable[str]) -> None:
+        values = list(values)
+        with self._engine.begin() as connection:
+            for start in range(0, len(values), _CHUNK):
+                connection.execute(sa.delete(column.table).where(column.in_(values[start : start + _CHUNK])))

@@ -1,0 +1,222 @@
+"""The port of the durable queue: what the rest of the house may ask of it, whatever library fulfils it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any, Protocol
+
+from orthanc_mask2seg.model import ArchiveKey, Uid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequest:
+    """What to convert: one version of one mask series.
+
+    Attributes
+    ----------
+    version
+        `Series.version` at the time of asking.
+    rested
+        The series has been quiet for long: convert it even if slices of its source lack a mask.
+    origin
+        Who asked: "watcher", "study" (its study has changed), "button", "backfill".
+    study_version
+        Digest of the other series of the study, for work that is done again because they have changed.
+    """
+
+    series_key: ArchiveKey
+    series_instance_uid: Uid
+    study_instance_uid: Uid
+    version: str
+    rested: bool = False
+    origin: str = "watcher"
+    study_version: str = ""
+
+    @property
+    def key(self) -> str:
+        """Name of the job (24 hexadecimal digits): the same work has the same name, whoever asks for it."""
+        text = "\n".join([self.series_key, self.version, str(self.rested), self.study_version])
+        return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+    def document(self) -> dict[str, Any]:
+        """JSON form."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> JobRequest:
+        """From the JSON form, also that of another release."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in document.items() if name in known})
+
+
+class JobState(StrEnum):
+    """Where a job is."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    QUARANTINED = "quarantined"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as the history shows it.
+
+    Attributes
+    ----------
+    result
+        The result document (docs/result.md), once it is done.
+    error
+        Why it failed, or why it waits to be tried again: "outcome", "reason", "detail", "hint".
+    created_at, updated_at
+        Seconds since 1970, UTC.
+    attempts
+        How often it was started.
+    """
+
+    id: str
+    request: JobRequest
+    state: JobState
+    result: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    created_at: float = 0.0
+    updated_at: float = 0.0
+    attempts: int = 0
+
+    def document(self) -> dict[str, Any]:
+        """JSON document of the public interface."""
+        return {**asdict(self), "state": str(self.state)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunAgain:
+    """Answer of a job that is not complete yet: run it again after `delay_seconds`.
+
+    Attributes
+    ----------
+    why
+        Shown in the history meanwhile: "reason", "detail", "hint".
+    request
+        What to run then, where that differs (`rested`); the job keeps its name.
+    """
+
+    delay_seconds: float
+    why: Mapping[str, Any] = field(default_factory=dict)
+    request: JobRequest | None = None
+
+
+Run = Callable[[JobRequest], dict[str, Any] | RunAgain]
+"""The work itself: returns the result document, or asks to be run again."""
+
+Ended = Callable[[JobRequest, dict[str, Any]], None]
+"""Called with the result document before a job is recorded as ended; may be called twice for the same end."""
+
+
+class Jobs(Protocol):
+    """The durable queue and its history."""
+
+    def enqueue(self, request: JobRequest, delay_seconds: float = 0.0) -> str:
+        """Ask for a job and return its id; nothing happens where the same job was asked for before."""
+
+    def get(self, job_id: str) -> Job | None:
+        """The job with that id."""
+
+    def list(self, limit: int = 50, offset: int = 0, states: Sequence[JobState] = ()) -> tuple[Job, ...]:
+        """The history, newest first; of all states where none is named."""
+
+    def count(self, *states: JobState) -> int:
+        """How many jobs are in these states."""
+
+    def retry(self, job_id: str) -> str:
+        """Run an ended job again, or a waiting one at once, and return its id.
+
+        Raises
+        ------
+        StateError
+            There is no such job.
+        """
+
+
+class Verdict(StrEnum):
+    """What became of a version of a series."""
+
+    PASSED_OVER = "passed_over"
+    ENQUEUED = "enqueued"
+    CONVERTED = "converted"
+    REFUSED = "refused"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the service remembers of a series: the newest version that it dealt with, and how.
+
+    Attributes
+    ----------
+    reason
+        Code of the refusal, or why the series was passed over.
+    job_id
+        The job that was asked for, if any.
+    study_version
+        Digest of the rest of the study at that time.
+    """
+
+    series_key: ArchiveKey
+    series_instance_uid: Uid
+    study_instance_uid: Uid
+    version: str
+    verdict: Verdict
+    reason: str = ""
+    job_id: str = ""
+    study_version: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """An instance that this service stored in the archive for a mask series."""
+
+    series_key: ArchiveKey
+    orthanc_id: ArchiveKey
+    sop_instance_uid: Uid
+
+
+class Ledger(Protocol):
+    """The memory of the watcher: how far it has read, what it has dealt with, what was stored."""
+
+    def cursor(self, name: str) -> int | None:
+        """How far a journal has been read; None before the first time."""
+
+    def move_cursor(self, name: str, position: int) -> None:
+        """Remember how far a journal has been read."""
+
+    def seen(self, series_key: ArchiveKey) -> Seen | None:
+        """What became of a series."""
+
+    def remember(self, *seen: Seen) -> None:
+        """Remember what became of series, in place of what was known of them."""
+
+    def forget(self, *series_keys: ArchiveKey) -> None:
+        """Forget series that are gone from the archive."""
+
+    def versions(self) -> dict[ArchiveKey, str]:
+        """The version dealt with, of every series known."""
+
+    def unfinished(self, study_instance_uid: Uid | None = None) -> tuple[Seen, ...]:
+        """Series refused, skipped or still enqueued, of one study or of all."""
+
+    def refused_in_study(self, study_instance_uid: Uid) -> tuple[Seen, ...]:
+        """Series of a study that were refused."""
+
+    def stored(self, series_key: ArchiveKey) -> tuple[Stored, ...]:
+        """What was stored for a mask series and not superseded since."""
+
+    def note_stored(self, *stored: Stored) -> None:
+        """Remember what was stored."""
+
+    def drop_stored(self, *stored: Stored) -> None:
+        """Forget what was deleted again."""

@@ -1,0 +1,194 @@
+"""The history of jobs in DBOS's own tables, for any process: the service itself, and the command line beside it.
+
+One job is one workflow, named by the key of the request. Where it has to run again later, the next attempt is a
+workflow `<key>#<n>` with a delay, and the attempt before is marked CANCELLED, which in these tables means "handed on":
+so a query by state finds each job once. The first one stays for ever, because its name is what makes enqueueing
+idempotent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions, WorkflowStatus
+from dbos import error as dbos_error
+
+from orthanc_mask2seg.errors import StateError
+from orthanc_mask2seg.jobs.database import connect, database_file, database_url
+from orthanc_mask2seg.jobs.port import Job, JobRequest, JobState
+
+APPLICATION = "mask2seg"
+APPLICATION_VERSION = "1"
+"""Constant: DBOS's default is a hash of the code, and an upgrade would strand the jobs that wait."""
+QUEUE = "masks"
+WORKFLOW = "convert"
+
+_STATES = {
+    "DELAYED": JobState.WAITING,
+    "ENQUEUED": JobState.WAITING,
+    "PENDING": JobState.RUNNING,
+    "SUCCESS": JobState.DONE,
+    "ERROR": JobState.FAILED,
+    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": JobState.QUARANTINED,
+}
+_QUARANTINED = {
+    "outcome": "failed",
+    "reason": "quarantined",
+    "detail": "The service died each time it worked on this series.",
+    "hint": "See the log of the service, then 'mask2seg jobs retry'.",
+}
+
+
+class History:
+    """The `Jobs` port, without the part that runs them."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = connect(url)
+        self._client = DBOSClient(
+            system_database_engine=self._engine,
+            serializer=DBOSPortableJSONSerializer(),
+            application_name=APPLICATION,
+            lazy=True,
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.destroy()
+        self._engine.dispose()
+
+    def enqueue(self, request: JobRequest, delay_seconds: float = 0.0) -> str:
+        """Ask for a job and return its id; nothing happens where the same job was asked for before."""
+        self.enqueue_attempt(request.key, request, {}, delay_seconds)
+        return request.key
+
+    def enqueue_attempt(
+        self, workflow_id: str, request: JobRequest, past: dict[str, Any], delay_seconds: float
+    ) -> None:
+        """Ask for one attempt of a job."""
+        options: EnqueueOptions = {
+            "workflow_name": WORKFLOW,
+            "queue_name": QUEUE,
+            "workflow_id": workflow_id,
+            "app_version": APPLICATION_VERSION,
+        }
+        if delay_seconds > 0:
+            options["delay_seconds"] = delay_seconds
+        self._client.enqueue(options, request.document(), past)
+
+    def hand_on(self, workflow_id: str, previous: str | None) -> None:
+        """Mark an attempt as handed on, and drop the one before it."""
+        self._client.cancel_workflow(workflow_id)
+        if previous is not None:
+            self._client.delete_workflow(previous)
+
+    def get(self, job_id: str) -> Job | None:
+        """The job with that id."""
+        status = self._newest(job_id)
+        return None if status is None else _job(status)
+
+    def list(self, limit: int = 50, offset: int = 0, states: Sequence[JobState] = ()) -> tuple[Job, ...]:
+        """The history, newest first; of all states where none is named."""
+        found = self._client.list_workflows(
+            status=_names(states), name=WORKFLOW, limit=limit, offset=offset, sort_desc=True
+        )
+        jobs: dict[str, Job] = {}
+        for status in found:
+            job = _job(status)
+            jobs.setdefault(job.id, job)
+        return tuple(jobs.values())
+
+    def count(self, *states: JobState) -> int:
+        """How many jobs are in these states."""
+        found = self._client.list_workflows(status=_names(states), name=WORKFLOW, load_input=False, load_output=False)
+        return len(found)
+
+    def retry(self, job_id: str) -> str:
+        """Run an ended job again, or a waiting one at once, and return its id.
+
+        Raises
+        ------
+        StateError
+            There is no such job.
+        """
+        status = self._newest(job_id)
+        if status is None:
+            raise StateError(f"there is no job {job_id}", hint="See 'mask2seg jobs list'.")
+        if status.status == "DELAYED":
+            self._client.set_workflow_delay(status.workflow_id, delay_seconds=0.0)
+        elif status.status not in {"PENDING", "ENQUEUED"}:
+            with suppress(dbos_error.DBOSException):  # somebody else was faster
+                self._client.rewind_workflow(status.workflow_id, queue_name=QUEUE)
+        return job_id
+
+    def release(self, executor: str) -> int:
+        """Give back the jobs that a stopped service left unfinished, as if they had not been started."""
+        running = self._client.list_workflows(
+            status="PENDING", name=WORKFLOW, executor_id=executor, load_input=False, load_output=False
+        )
+        for status in running:
+            self._client.resume_workflow(status.workflow_id, queue_name=QUEUE)
+        return len(running)
+
+    def _newest(self, job_id: str) -> WorkflowStatus | None:
+        if not job_id.isalnum():
+            return None
+        found = self._client.list_workflows(workflow_id_prefix=job_id, name=WORKFLOW, status=_names(()))
+        attempts = {_attempt(s.workflow_id): s for s in found if s.workflow_id.partition("#")[0] == job_id}
+        return attempts[max(attempts)] if attempts else None
+
+
+class JobReader(History):
+    """The history beside a service that may be running, for the command line.
+
+    Raises
+    ------
+    StateError
+        No service has used this folder yet.
+    """
+
+    def __init__(self, state: Path, url: str = "") -> None:
+        if not url and not database_file(state).exists():
+            raise StateError("the state folder holds no history of jobs", hint="Has 'mask2seg serve' run with it?")
+        super().__init__(url or database_url(state))
+
+
+def _attempt(workflow_id: str) -> int:
+    return int(workflow_id.partition("#")[2] or 1)
+
+
+def _names(states: Sequence[JobState]) -> list[str]:
+    return [name for name, state in _STATES.items() if not states or state in states]
+
+
+def _job(status: WorkflowStatus) -> Job:
+    job_id, _, _attempt = status.workflow_id.partition("#")
+    request, past = _arguments(status)
+    state = _STATES[status.status]
+    return Job(
+        id=job_id,
+        request=request,
+        state=state,
+        result=status.output if state is JobState.DONE else None,
+        error=_error(status, state, past),
+        created_at=past.get("created_at") or (status.created_at or 0) / 1000,
+        updated_at=(status.updated_at or 0) / 1000,
+        attempts=past.get("attempts", 0) + (status.recovery_attempts or 0),
+    )
+
+
+def _arguments(status: WorkflowStatus) -> tuple[JobRequest, dict[str, Any]]:
+    arguments = status.input["args"] if status.input else ()
+    request, past = arguments
+    return JobRequest.of(request), past
+
+
+def _error(status: WorkflowStatus, state: JobState, past: dict[str, Any]) -> dict[str, Any] | None:
+    if state is JobState.FAILED:
+        data = getattr(status.error, "data", None)
+        return data if isinstance(data, dict) else {"outcome": "failed", "reason": "internal_error"}
+    if state is JobState.QUARANTINED:
+        return dict(_QUARANTINED)
+    return past.get("why") if state is not JobState.DONE else None

@@ -1,0 +1,1 @@
+"""Archives behind one port: Orthanc, folders of DICOM files."""

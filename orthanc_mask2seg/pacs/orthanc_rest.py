@@ -1,0 +1,358 @@
+"""Orthanc behind the port, through its REST API. Tried on 1.10.1 and 1.12.7."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self
+
+from pydicom import Dataset
+
+from orthanc_mask2seg.errors import (
+    ArchiveRejected,
+    ArchiveUnreachable,
+    NotInArchive,
+    StoreMismatch,
+)
+from orthanc_mask2seg.model import ArchiveKey, Change, Receipt, Series, Uid
+from orthanc_mask2seg.pacs.orthanc_http import CONNECTIONS, MAX_INSTANCE_BYTES, ConnectionDropped, OrthancHttp
+from orthanc_mask2seg.pacs.orthanc_json import ORTHANC_ID, UID, checked_id, headers_from, series_from, understood
+from orthanc_mask2seg.pacs.part10 import Identity, digest_of, identity_of
+from orthanc_mask2seg.pacs.port import Archive, ChangesPage, Journal
+
+PAGE = 200
+"""Series asked for at a time by a scan."""
+
+OVERLAP = 20
+"""Series that two pages of a scan share: so many may be deleted meanwhile without making a hole."""
+
+AHEAD = 8
+"""Instances fetched or waiting to be taken, beyond the one that is being worked on."""
+
+MAX_STUDIES_KEPT = 20_000
+"""Studies whose StudyInstanceUID is remembered. Orthanc's key is a hash of it, so it never goes stale."""
+
+DICOMWEB_ROOT = "/dicom-web"
+"""Where Orthanc's DICOMweb plugin answers by default."""
+
+ALREADY_STORED = "AlreadyStored"
+FILTERED_OUT = "FilteredOut"
+
+
+class OrthancArchive(Archive, Journal):
+    """An Orthanc server.
+
+    Safe to use from several threads. Close it, or use it in a `with` statement.
+
+    Parameters
+    ----------
+    url
+        Address of the REST API, without credentials.
+    username, password
+        HTTP basic authentication; none where the name is empty.
+    timeout
+        Longest silence inside one answer, in seconds.
+    verify_downloads
+        Compare what was downloaded with the MD5 that Orthanc computed on arrival: one more small request each.
+    max_bytes
+        Largest DICOM file that is taken.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        username: str = "",
+        password: str = "",
+        timeout: float = 60.0,
+        *,
+        verify_downloads: bool = True,
+        max_bytes: int = MAX_INSTANCE_BYTES,
+    ) -> None:
+        self._http = OrthancHttp(url, username, password, timeout, max_bytes=max_bytes)
+        self._verify_downloads = verify_downloads
+        self._study_uids: dict[str, Uid] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def system(self) -> dict[str, Any]:
+        """What Orthanc says of itself, its `Version` among it."""
+        document = self._http.index("its system", lambda client: client.get_system())
+        if not isinstance(document, dict):
+            raise ArchiveRejected("Orthanc's answer on its system is not understood")
+        return document
+
+    def qido_finds(self, series_instance_uid: Uid) -> bool:
+        """Tell whether a QIDO-RS search for series (PS3.18 section 10.6) finds this one."""
+        url = f"{self._http.url}{DICOMWEB_ROOT}/series"
+        params = {"SeriesInstanceUID": series_instance_uid}
+        headers = {"Accept": "application/dicom+json"}
+        found = self._http.index("a QIDO-RS search", lambda client: client.get(url, params=params, headers=headers))
+        return bool(found)
+
+    def all_series(self) -> Iterator[Series]:
+        """Every series, read page by page.
+
+        Series that arrive meanwhile come last. Pages overlap, so that deletions meanwhile make no hole; only more
+        than `OVERLAP` deletions within one page do, and a scan is repeated anyway.
+        """
+        seen: set[str] = set()
+        since = 0
+        while page := self._page(since):
+            for record in page:
+                with understood("its series"):
+                    key = record["ID"]
+                if key not in seen:
+                    seen.add(key)
+                    yield from self._series_if_there(record)
+            if len(page) < PAGE:
+                return
+            since += PAGE - OVERLAP
+
+    def series(self, key: ArchiveKey) -> Series:
+        """The series with that Orthanc identifier."""
+        checked_id(key)
+        record = self._http.index("a series", lambda client: client.get_series_id(key, _with_study_uid()))
+        return self._series(record)
+
+    def find_series(self, identifier: str) -> Series:
+        """The series with that Orthanc identifier or SeriesInstanceUID."""
+        if ORTHANC_ID.fullmatch(identifier):
+            return self.series(ArchiveKey(identifier))
+        keys = self._looked_up("Series", identifier)
+        if not keys:
+            raise NotInArchive("Orthanc holds no series with this SeriesInstanceUID or Orthanc identifier")
+        if len(keys) > 1:
+            raise ArchiveRejected(
+                "Orthanc holds several series with this SeriesInstanceUID",
+                hint="Give the Orthanc identifier of the one that is meant.",
+            )
+        return self.series(keys[0])
+
+    def series_of_study(self, study_instance_uid: Uid) -> tuple[Series, ...]:
+        """Every series of a study, also where Orthanc holds the study for several PatientIDs."""
+        found: list[Series] = []
+        for key in self._looked_up("Study", study_instance_uid):
+            records = self._children(key)
+            with understood("a study"):
+                found.extend(series_from(record, study_instance_uid) for record in records)
+        return tuple(found)
+
+    def headers(self, series: Series) -> tuple[Dataset, ...]:
+        """One data set per instance, in one request.
+
+        Private and binary elements are missing, values longer than 256 characters are empty, and all text is UTF-8.
+        """
+        key = checked_id(series.key)
+        answer = self._http.index(
+            "the headers of a series", lambda client: client.get_series_id_instances_tags(key, {"short": ""})
+        )
+        with understood("the headers of a series"):
+            found = {name: tags for name, tags in answer.items() if tags}
+            if any(name not in found for name in series.instance_keys):
+                raise NotInArchive("Some instances of the series have gone from Orthanc meanwhile")
+            return headers_from(found[name] for name in series.instance_keys)
+
+    def content(self, instance: ArchiveKey) -> bytes:
+        """The DICOM file of an instance, compared with the MD5 that Orthanc keeps."""
+        if not self._verify_downloads:
+            return self._downloaded(instance)
+        for _ in range(2):
+            content = self._downloaded(instance)
+            if self._kept_digest(instance) in {None, digest_of(content)}:
+                return content
+        raise ArchiveUnreachable("An instance arrives with other bytes than Orthanc took in")
+
+    def contents(self, instances: tuple[ArchiveKey, ...]) -> Iterator[bytes]:
+        """The DICOM files of several instances, in order, fetched over several connections."""
+        waiting = deque(instances)
+        fetched: deque[Future[bytes]] = deque()
+        with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="fetch") as pool:
+            try:
+                while waiting or fetched:
+                    while waiting and len(fetched) < AHEAD:
+                        fetched.append(pool.submit(self.content, waiting.popleft()))
+                    yield fetched.popleft().result()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def store(self, content: bytes) -> Receipt:
+        """Store a DICOM file and prove that it is there, byte for byte.
+
+        Nothing is sent where Orthanc holds the instance already, and an instance with other bytes is never
+        overwritten, whatever Orthanc's OverwriteInstances says.
+        """
+        identity, digest = identity_of(content), digest_of(content)
+        held = self._held_digest(identity.instance_key)
+        if held is not None:
+            _prove(held, digest)
+            return _receipt(identity, identity.instance_key, created=False)
+        reply = self._sent(content, identity, digest)
+        with understood("a store"):
+            status, key = reply["Status"], ArchiveKey(checked_id(reply["ID"]))
+        if status == FILTERED_OUT:
+            raise StoreMismatch("Orthanc dropped the instance (FilteredOut)")
+        _prove(self._held_digest(key), digest)
+        return _receipt(identity, key, created=status != ALREADY_STORED)
+
+    def delete_instance(self, instance: ArchiveKey) -> None:
+        """Delete one instance; nothing happens where it is gone already."""
+        key = checked_id(instance)
+        try:
+            self._http.index("a deletion", lambda client: client.delete_instances_id(key))
+        except NotInArchive:
+            return
+
+    def changes(self, since: int, limit: int) -> ChangesPage:
+        """A page of `/changes`.
+
+        `last` is lower than `since` where the journal was reset. `limit` is at least 1: with 0, Orthanc would tell
+        the end of the journal as the place to go on from.
+        """
+        params = {"since": since, "limit": max(limit, 1)}
+        document = self._http.index("its changes", lambda client: client.get_changes(params))
+        with understood("its changes"):
+            changes = tuple(
+                Change(sequence=int(entry["Seq"]), kind=entry["ChangeType"], key=ArchiveKey(entry["ID"]))
+                for entry in document["Changes"]
+            )
+            return ChangesPage(changes=changes, last=int(document["Last"]), done=bool(document["Done"]))
+
+    def last_change(self) -> int:
+        """The newest sequence number that Orthanc gave, also where that entry is gone."""
+        document = self._http.index("its changes", lambda client: client.get_changes({"since": 0, "limit": 0}))
+        with understood("its changes"):
+            return int(document["Last"])
+
+    def _page(self, since: int) -> list[dict[str, Any]]:
+        params = {"expand": "", "since": since, "limit": PAGE, **_with_study_uid()}
+        page = self._http.index("its series", lambda client: client.get_series(params))
+        if not isinstance(page, list):
+            raise ArchiveRejected("Orthanc's answer on its series is not understood")
+        return page
+
+    def _series_if_there(self, record: dict[str, Any]) -> Iterator[Series]:
+        """Read a record whose study may have been deleted since."""
+        try:
+            series = self._series(record)
+        except NotInArchive:
+            return
+        yield series
+
+    def _series(self, record: dict[str, Any]) -> Series:
+        with understood("a series"):
+            uid = record.get("RequestedTags", {}).get("StudyInstanceUID") or self._study_uid(record["ParentStudy"])
+            return series_from(record, Uid(uid))
+
+    def _children(self, study: ArchiveKey) -> list[dict[str, Any]]:
+        """Records of a study's series; none where the study is gone."""
+        try:
+            records: list[dict[str, Any]] = self._http.index(
+                "a study", lambda client: client.get_studies_id_series(study)
+            )
+        except NotInArchive:
+            return []
+        return records
+
+    def _study_uid(self, study_key: str) -> Uid:
+        """StudyInstanceUID of a study: Orthanc 1.10 doesn't tell it with the series."""
+        with self._lock:
+            known = self._study_uids.get(study_key)
+        if known is not None:
+            return known
+        record = self._http.index("a study", lambda client: client.get_studies_id(checked_id(study_key)))
+        with understood("a study"):
+            uid = Uid(record["MainDicomTags"]["StudyInstanceUID"])
+        with self._lock:
+            if len(self._study_uids) >= MAX_STUDIES_KEPT:
+                self._study_uids.clear()
+            self._study_uids[study_key] = uid
+        return uid
+
+    def _looked_up(self, level: str, uid: str) -> list[ArchiveKey]:
+        """Orthanc identifiers of what has that UID."""
+        if not UID.fullmatch(uid):
+            return []
+        url = f"{self._http.url}/tools/lookup"
+        found = self._http.index("a look-up", lambda client: client.post(url, content=uid))
+        with understood("a look-up"):
+            return [ArchiveKey(checked_id(entry["ID"])) for entry in found if entry["Type"] == level]
+
+    def _downloaded(self, instance: ArchiveKey) -> bytes:
+        return self._http.fetch("an instance", f"/instances/{checked_id(instance)}/file")
+
+    def _kept_digest(self, instance: ArchiveKey) -> str | None:
+        """MD5 that Orthanc computed when the instance arrived; None where it keeps none, or no such instance."""
+        key = checked_id(instance)
+        try:
+            digest = self._http.fetch("a digest", f"/instances/{key}/attachments/dicom/md5")
+        except NotInArchive:
+            return None
+        return digest.decode("ascii", "replace").strip().lower() or None
+
+    def _held_digest(self, instance: ArchiveKey) -> str | None:
+        """MD5 of what Orthanc holds, downloaded where it keeps no digests; None where there is no such instance."""
+        digest = self._kept_digest(instance)
+        if digest is not None:
+            return digest
+        try:
+            return digest_of(self._downloaded(instance))
+        except NotInArchive:
+            return None
+
+    def _sent(self, content: bytes, identity: Identity, digest: str) -> dict[str, Any]:
+        """Post, and post again where the reply is lost and the instance is not there: the bytes are the same."""
+        try:
+            return self._posted(content)
+        except ArchiveUnreachable as error:
+            if self._held_digest(identity.instance_key) == digest:
+                return {"Status": "Success", "ID": identity.instance_key}
+            if not isinstance(error, ConnectionDropped):
+                raise
+        reply = self._posted(content)
+        if reply.get("Status") == ALREADY_STORED:  # by our first attempt, which nobody acknowledged
+            reply["Status"] = "Success"
+        return reply
+
+    def _posted(self, content: bytes) -> dict[str, Any]:
+        try:
+            reply = self._http.post("a store", "/instances", content)
+        except NotInArchive as error:
+            raise ArchiveRejected(str(error), hint="A UID is missing in the instance.") from None
+        if not isinstance(reply, dict):
+            raise ArchiveRejected("Orthanc's answer on a store is not understood")
+        return reply
+
+
+def _with_study_uid() -> dict[str, str]:
+    """Parameters that make Orthanc 1.11 and later tell the StudyInstanceUID with a series."""
+    return {"requestedTags": "StudyInstanceUID"}
+
+
+def _prove(held: str | None, digest: str) -> None:
+    if held is None:
+        raise StoreMismatch("Orthanc said that the instance is stored, and does not hold it")
+    if held != digest:
+        raise StoreMismatch("Orthanc holds this instance with other bytes than were sent")
+
+
+def _receipt(identity: Identity, key: ArchiveKey, *, created: bool) -> Receipt:
+    return Receipt(
+        key=key,
+        sop_instance_uid=identity.sop_instance_uid,
+        series_instance_uid=identity.series_instance_uid,
+        created=created,
+    )

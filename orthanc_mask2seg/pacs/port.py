@@ -1,0 +1,85 @@
+"""The port that every archive fulfils: what the rest of the house may ask of a PACS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from pydicom import Dataset
+
+from orthanc_mask2seg.model import ArchiveKey, Change, Receipt, Series, Uid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangesPage:
+    """A page of the journal.
+
+    Attributes
+    ----------
+    last
+        Sequence number to ask from next time, as the archive gave it.
+    done
+        Nothing newer is known to the archive.
+    """
+
+    changes: tuple[Change, ...]
+    last: int
+    done: bool
+
+
+class Archive(Protocol):
+    """A place that holds DICOM series.
+
+    Every method raises the `ArchiveError` tree of `errors` and nothing else: foreign exceptions stop at this door.
+    """
+
+    def all_series(self) -> Iterator[Series]:
+        """Every series, read page by page."""
+
+    def series(self, key: ArchiveKey) -> Series:
+        """The series at an address; raises `NotInArchive`."""
+
+    def find_series(self, identifier: str) -> Series:
+        """The series with that archive key or SeriesInstanceUID; raises `NotInArchive`."""
+
+    def series_of_study(self, study_instance_uid: Uid) -> tuple[Series, ...]:
+        """Every series of a study; empty where there is none."""
+
+    def headers(self, series: Series) -> tuple[Dataset, ...]:
+        """One data set per instance, in the order of `instance_keys`, without pixel data.
+
+        Text is decoded; long or private values may be missing.
+        """
+
+    def content(self, instance: ArchiveKey) -> bytes:
+        """The DICOM file (PS3.10) of an instance, byte for byte as it was stored."""
+
+    def contents(self, instances: tuple[ArchiveKey, ...]) -> Iterator[bytes]:
+        """The DICOM files of several instances, in the order asked for, fetched some at a time."""
+
+    def store(self, content: bytes) -> Receipt:
+        """Store a DICOM file and prove that it is there, byte for byte.
+
+        Raises
+        ------
+        StoreMismatch
+            The archive said yes and holds something else, or nothing.
+        """
+
+    def delete_instance(self, instance: ArchiveKey) -> None:
+        """Delete one instance that this service stored; nothing happens where it is gone already."""
+
+
+class Journal(Protocol):
+    """An archive that also tells what happened to it."""
+
+    def changes(self, since: int, limit: int) -> ChangesPage:
+        """A page of the journal after the sequence number `since`."""
+
+    def last_change(self) -> int:
+        """The newest sequence number."""
+
+
+Progress = Callable[[str, int, int], None]
+"""Called as (step, done, total)."""

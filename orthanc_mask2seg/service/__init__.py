@@ -1,0 +1,1 @@
+"""From a change in the archive to a stored segmentation."""

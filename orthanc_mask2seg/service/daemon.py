@@ -1,0 +1,141 @@
+"""Wires the service together, and stops it cleanly."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from orthanc_mask2seg import __version__
+from orthanc_mask2seg.config import Settings
+from orthanc_mask2seg.jobs.engine import Engine
+from orthanc_mask2seg.jobs.ledger import SqlLedger
+from orthanc_mask2seg.pacs.orthanc_rest import OrthancArchive
+from orthanc_mask2seg.service.sieve import passes_over
+from orthanc_mask2seg.service.status import ServiceState
+from orthanc_mask2seg.service.watcher import Source, Watcher
+from orthanc_mask2seg.service.worker import make_runner
+
+StartPage = Callable[[ServiceState, str, int], Callable[[], None]]
+"""Starts the status page on a host and port; returns what stops it."""
+
+WATCHER_STOP_SECONDS = 2.0
+JOBS_STOP_SECONDS = 6.0
+
+_log = logging.getLogger(__name__)
+
+
+def serve(
+    settings: Settings,
+    *,
+    archive: Source | None = None,
+    start_page: StartPage | None = None,
+    stop: threading.Event | None = None,
+) -> None:
+    """Serve until a signal, or `stop`, says otherwise.
+
+    Parameters
+    ----------
+    archive
+        What to watch; the Orthanc of the settings by default.
+    start_page
+        The status page, which lives in a room above this one.
+
+    Raises
+    ------
+    StateError
+        Another service uses the state folder.
+    ConfigurationError
+        The status page cannot have its address.
+    """
+    prepare_logging(settings.log_level)
+    stop = stop or threading.Event()
+    source = archive or OrthancArchive(
+        settings.orthanc_url, settings.orthanc_username, settings.orthanc_password, settings.timeout_seconds
+    )
+    state = Path(settings.state)
+    engine = Engine(state, workers=settings.workers)
+    ledger = SqlLedger(state)
+    watcher = Watcher(source, ledger, engine, settings, lambda series: passes_over(source, series))
+    about = ServiceState(
+        version=__version__, archive=settings.orthanc_url, state=state, jobs=engine, watcher=watcher.status
+    )
+    stop_page = _nothing
+    if start_page is not None and settings.status_port:
+        stop_page = start_page(about, settings.status_host, settings.status_port)
+    engine.start(make_runner(source, ledger, settings), watcher.job_ended)
+    thread = threading.Thread(target=watcher.run, args=(stop,), name="watcher", daemon=True)
+    thread.start()
+    sys.stdout.write(_banner(settings, page=stop_page is not _nothing))
+    sys.stdout.flush()
+    with _signals(stop):
+        stop.wait()
+    _log.info("stopping")
+    stop_page()
+    thread.join(WATCHER_STOP_SECONDS)
+    given_back = engine.stop(JOBS_STOP_SECONDS)
+    _log.info("stopped%s", f"; {given_back} jobs given back, to run again after the next start" if given_back else "")
+    if given_back or thread.is_alive():
+        _leave()
+
+
+def _nothing() -> None:
+    """Stop no page."""
+
+
+def _banner(settings: Settings, *, page: bool) -> str:
+    address = f"status page http://{settings.status_host}:{settings.status_port}/; " if page else ""
+    return f"mask2seg {__version__} serving {settings.orthanc_url}; {address}state in {settings.state}\n"
+
+
+def _leave() -> None:
+    """End the process although a thread is still busy: what it does is done again after the next start."""
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
+
+
+@contextmanager
+def _signals(stop: threading.Event) -> Iterator[None]:
+    """Stop at the first SIGINT or SIGTERM, and at once at the second."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if not stop.is_set():
+                signal.signal(number, handler)
+
+
+class _OneLine(logging.Formatter):
+    """Keeps each record on its line, whatever a file put into an identifier."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "".join(c if c.isprintable() else "?" for c in super().format(record))
+
+
+def prepare_logging(level: str) -> None:
+    """Log to stderr: identifiers and reasons, never what libraries would tell about the content of files."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("orthanc_mask2seg").setLevel(level)
+    for library in ("pydicom", "highdicom", "urllib3", "uvicorn.error"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module="pydicom|highdicom")

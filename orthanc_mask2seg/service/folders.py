@@ -1,0 +1,54 @@
+"""The same pipeline on folders of DICOM files, without a PACS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from orthanc_mask2seg.config import Settings
+from orthanc_mask2seg.errors import ConfigurationError
+from orthanc_mask2seg.model import Outcome, Refusal, Result, Series
+from orthanc_mask2seg.pacs.folder import FolderArchive
+from orthanc_mask2seg.service import pipeline
+from orthanc_mask2seg.service.reading import unreadable
+
+
+def run(
+    archive: FolderArchive, masks: Sequence[Path], source: Path, settings: Settings, *, store: bool
+) -> tuple[Result, ...]:
+    """Convert the mask series in some folders; those of one source become one segmentation.
+
+    Parameters
+    ----------
+    archive
+        Over all these folders.
+    masks
+        Folders of masks, in the order of the segments.
+    source
+        Folder of the image series among which the match decides.
+    store
+        Write the segmentation; False only shows what would happen.
+    """
+    broken = [problem for root in (*masks, source) for problem in archive.unreadable(root)]
+    if broken:
+        return (_refused(unreadable(broken)),)
+    series: list[Series] = []
+    for root in masks:
+        found = archive.series_under(root)
+        if not found:
+            raise ConfigurationError(f"{root.name} holds no DICOM images", hint="Name the folder of the mask series.")
+        series += sorted(found, key=lambda s: s.series_instance_uid)
+    task = pipeline.Task(masks=tuple(series), sources=archive.series_under(source), named_as_mask=True, store=store)
+    ended = pipeline.run(archive, task, settings)
+    assert not isinstance(ended, pipeline.NotYet)
+    return ended
+
+
+def _refused(refusal: Refusal) -> Result:
+    return Result(
+        outcome=Outcome.REFUSED,
+        reason=refusal.reason,
+        detail=refusal.detail,
+        hint=refusal.hint,
+        evidence=refusal.evidence,
+    )

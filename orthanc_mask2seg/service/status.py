@@ -1,0 +1,88 @@
+"""What the service tells about itself."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orthanc_mask2seg.jobs.port import Jobs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatcherStatus:
+    """A moment of the watcher.
+
+    Attributes
+    ----------
+    reachable
+        The archive answered last time.
+    error
+        Code of what is wrong, empty if nothing is.
+    since
+        When `reachable` last changed, seconds since 1970.
+    known, pending
+        Series dealt with, and under observation.
+    passed_over
+        Series that are no masks, by reason.
+    outcomes
+        Jobs that ended, by outcome.
+    """
+
+    reachable: bool
+    error: str
+    since: float
+    known: int
+    pending: int
+    enqueued: int
+    polls: int
+    scans: int
+    passed_over: Mapping[str, int]
+    outcomes: Mapping[str, int]
+
+    def document(self) -> dict[str, Any]:
+        """JSON form."""
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the watcher counts since its start."""
+
+    reachable: bool = False
+    error: str = "starting"
+    since: float = field(default_factory=time.time)
+    enqueued: int = 0
+    polls: int = 0
+    scans: int = 0
+    passed_over: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+    def status(self, known: int, pending: int) -> WatcherStatus:
+        """A copy that does not change."""
+        return WatcherStatus(
+            reachable=self.reachable,
+            error=self.error,
+            since=self.since,
+            known=known,
+            pending=pending,
+            enqueued=self.enqueued,
+            polls=self.polls,
+            scans=self.scans,
+            passed_over=dict(self.passed_over),
+            outcomes=dict(self.outcomes),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceState:
+    """What the status page may read."""
+
+    version: str
+    archive: str
+    state: Path
+    jobs: Jobs
+    watcher: Callable[[], WatcherStatus]

@@ -1,0 +1,91 @@
+"""The body of one job: the pipeline, and what follows from its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from orthanc_mask2seg.config import Settings
+from orthanc_mask2seg.errors import NotInArchive
+from orthanc_mask2seg.jobs.port import JobRequest, Ledger, Run, RunAgain, Stored
+from orthanc_mask2seg.model import ArchiveKey, Outcome, Reason, Result, Series
+from orthanc_mask2seg.pacs.port import Archive
+from orthanc_mask2seg.service.pipeline import NotYet, convert_series
+
+Convert = Callable[..., Result | NotYet]
+
+
+def make_runner(archive: Archive, ledger: Ledger, settings: Settings, convert: Convert = convert_series) -> Run:
+    """The work of a job on this archive.
+
+    Parameters
+    ----------
+    ledger
+        Knows what was stored for earlier versions of a mask.
+    convert
+        The pipeline.
+    """
+
+    def run(request: JobRequest) -> dict[str, Any] | RunAgain:
+        series = _still_there(archive, request)
+        if isinstance(series, Result):
+            return series.document()
+        try:
+            ended = convert(archive, (series,), settings, rested=request.rested)
+        except NotInArchive:
+            gone = _still_there(archive, request)
+            if isinstance(gone, Result):
+                return gone.document()
+            raise
+        if isinstance(ended, NotYet):
+            return _wait(request, ended, settings.partial_rest_seconds)
+        if ended.outcome is Outcome.CONVERTED:
+            _supersede(archive, ledger, request.series_key, ended)
+        return ended.document()
+
+    return run
+
+
+def _still_there(archive: Archive, request: JobRequest) -> Series | Result:
+    """The version that was asked for, or why it is no use any more."""
+    try:
+        series = archive.series(request.series_key)
+    except NotInArchive:
+        return _skipped(request, "deleted", "The series is not in the archive any more.")
+    if series.version != request.version:
+        return _skipped(request, "superseded", "The series has changed since; its new version is a job of its own.")
+    return series
+
+
+def _skipped(request: JobRequest, reason: str, detail: str) -> Result:
+    uids = (request.series_instance_uid,)
+    return Result(outcome=Outcome.SKIPPED, reason=reason, detail=detail, mask_series_uids=uids)
+
+
+def _wait(request: JobRequest, answer: NotYet, seconds: float) -> RunAgain:
+    """Wait for the missing slices; if none comes, the mask is converted as it is."""
+    why = {
+        "outcome": "waiting",
+        "reason": str(Reason.INCOMPLETE_SERIES),
+        "detail": answer.detail,
+        "hint": f"It is converted as it is after {seconds:g} s without news.",
+    }
+    return RunAgain(delay_seconds=seconds, why=why, request=replace(request, rested=True))
+
+
+def _supersede(archive: Archive, ledger: Ledger, key: ArchiveKey, result: Result) -> None:
+    """Delete what this service stored for earlier versions of the mask, now that a newer one is there."""
+    new = tuple(
+        Stored(series_key=key, orthanc_id=ArchiveKey(output.orthanc_id), sop_instance_uid=output.sop_instance_uid)
+        for output in result.outputs
+        if output.orthanc_id
+    )
+    if not new:
+        return
+    ledger.note_stored(*new)
+    current = {stored.orthanc_id for stored in new}
+    for old in ledger.stored(key):
+        if old.orthanc_id not in current:
+            archive.delete_instance(old.orthanc_id)
+            ledger.drop_stored(old)

@@ -1,0 +1,35 @@
+"""The real Orthanc, as a Debian suite ships it: gets it once into .state/debian, and says how to start it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import get_debian
+
+ROOT = Path(__file__).resolve().parent.parent
+SUITE = "trixie"
+"""Orthanc 1.12.7. Others to choose from: bookworm has 1.10.1, sid 1.13.0."""
+
+PACKAGES = ("orthanc", "orthanc-dicomweb", "orthanc-python")
+
+
+def fetch(suite: str = SUITE) -> Path:
+    """Folder of the unpacked Orthanc; downloads it where it is not there yet."""
+    return get_debian.fetch(suite, PACKAGES, ROOT / ".state" / "debian" / f"{suite}-orthanc")
+
+
+def command(tree: Path, configuration: Path) -> list[str]:
+    """Words that start Orthanc."""
+    return get_debian.command(tree, "usr/sbin/Orthanc", str(configuration))
+
+
+def environment(tree: Path) -> dict[str, str]:
+    """Environment that Orthanc is started in: its own DICOM dictionary and plugins."""
+    dictionaries = (tree / "usr/share/dcmtk" / name for name in ("dicom.dic", "private.dic"))
+    return {**os.environ, "DCMDICTPATH": ":".join(map(str, dictionaries)), "ORTHANC_PLUGINS": str(plugins(tree))}
+
+
+def plugins(tree: Path) -> Path:
+    """Folder of the plugins (libOrthancDicomWeb.so, libOrthancPython.so)."""
+    return tree / "usr/share/orthanc/plugins"

@@ -1,0 +1,159 @@
+"""A real Orthanc for tests: started on a free port, killed, restarted, never left behind."""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orthanc_tree
+import requests
+from child import Child
+
+PORTS = range(20000, 32000)
+"""Below the ports that outgoing connections take, so that nobody takes ours while Orthanc restarts."""
+
+READY_S = 30
+DICOMWEB = ("libOrthancDicomWeb.so",)
+
+
+class OrthancServer:
+    """Orthanc of a Debian suite, with a storage folder and a port of its own and a password.
+
+    It dies with the thread that started it.
+
+    Arguments
+    ---------
+    folder
+        Made if need be; holds the configuration file, the log (orthanc.log) and the storage.
+    suite
+        bookworm (1.10.1), trixie (1.12.7) or sid (1.13.0).
+    plugins
+        Files of plugins: names of those that the suite has, or paths.
+    settings
+        Orthanc's settings, over those that are here by default.
+    """
+
+    username = "tester"
+    password = "correct horse"
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        suite: str = orthanc_tree.SUITE,
+        plugins: Sequence[str | Path] = DICOMWEB,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.folder = folder.absolute()
+        self.suite = suite
+        self.port = free_port()
+        self.configuration = self.folder / "orthanc.json"
+        self.storage = self.folder / "storage"
+        self._tree = orthanc_tree.fetch(suite)
+        self._child: Child | None = None
+        self.storage.mkdir(parents=True, exist_ok=True)
+        document = {
+            "Name": f"test {suite}",
+            "StorageDirectory": str(self.storage),
+            "IndexDirectory": str(self.storage),
+            "HttpPort": self.port,
+            "RemoteAccessAllowed": False,
+            "AuthenticationEnabled": True,
+            "RegisteredUsers": {self.username: self.password},
+            "DicomServerEnabled": False,
+            "Plugins": [str(orthanc_tree.plugins(self._tree) / plugin) for plugin in plugins],
+            "DicomWeb": {"Enable": True, "Root": "/dicom-web/", "SeriesMetadata": "Full"},
+            **(settings or {}),
+        }
+        self.configuration.write_text(json.dumps(document, indent=2), encoding="utf-8")
+
+    @property
+    def url(self) -> str:
+        """Address of the REST API."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def auth(self) -> tuple[str, str]:
+        """User and password, as requests wants them."""
+        return self.username, self.password
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives."""
+        return self._child is not None and self._child.status is None
+
+    @property
+    def log(self) -> str:
+        """All that Orthanc has said, over all its starts."""
+        return (self.folder / "orthanc.log").read_text(encoding="utf-8", errors="replace")
+
+    def start(self) -> OrthancServer:
+        """Start it and wait until it answers."""
+        assert not self.running, "Orthanc runs already"
+        self._child = Child(
+            "Orthanc",
+            orthanc_tree.command(self._tree, self.configuration),
+            self.folder / "orthanc.log",
+            environment=orthanc_tree.environment(self._tree),
+            on_parent_death="KILL",
+        )
+        deadline = time.monotonic() + READY_S
+        while not self._answers():
+            if not self.running or time.monotonic() > deadline:
+                tail = self._child.tail()
+                self.kill()
+                raise RuntimeError(f"Orthanc did not start:\n{tail}")
+            time.sleep(0.05)
+        return self
+
+    def stop(self) -> None:
+        """Ask it to end and wait until it has."""
+        if self._child is not None:
+            self._child.stop()
+
+    def kill(self) -> None:
+        """End it at once, as a power cut would (SIGKILL)."""
+        if self._child is not None:
+            self._child.kill()
+
+    def restart(self) -> OrthancServer:
+        """Stop it, if it runs, and start it on the same port and storage."""
+        self.stop()
+        return self.start()
+
+    def get(self, path: str, **parameters: Any) -> requests.Response:
+        """Answer to GET; raises for an error."""
+        return self._request("GET", path, params=parameters)
+
+    def post(self, path: str, body: bytes) -> requests.Response:
+        """Answer to POST; raises for an error."""
+        return self._request("POST", path, data=body)
+
+    def _request(self, method: str, path: str, **more: Any) -> requests.Response:
+        answer = requests.request(method, self.url + path, auth=self.auth, timeout=60, **more)
+        answer.raise_for_status()
+        return answer
+
+    def _answers(self) -> bool:
+        try:
+            return requests.get(f"{self.url}/system", auth=self.auth, timeout=5).ok
+        except requests.ConnectionError:
+            return False
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    while True:
+        port = random.choice(PORTS)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("", port))
+            except OSError:
+                continue
+            return port

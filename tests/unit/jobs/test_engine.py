@@ -1,0 +1,268 @@
+"""The durable queue in this process: what it promises while nobody dies."""
+
+import contextlib
+import dataclasses
+import logging
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from orthanc_mask2seg.errors import ArchiveUnreachable, NotInArchive, StateError
+from orthanc_mask2seg.jobs.engine import Backoff, Engine
+from orthanc_mask2seg.jobs.port import JobRequest, JobState, RunAgain
+from orthanc_mask2seg.jobs.reader import JobReader
+
+QUICK = Backoff(first_seconds=0.1, ceiling_seconds=0.2)
+
+
+def request(name="mask", **changes):
+    plain = JobRequest(series_key=name, series_instance_uid="1.2", study_instance_uid="1.3", version="1")
+    return dataclasses.replace(plain, **changes)
+
+
+def converted(_request):
+    return {"outcome": "converted", "reason": None}
+
+
+@contextlib.contextmanager
+def engine(state, run=converted, ended=lambda _request, _document: None, **options):
+    made = Engine(state, backoff=QUICK, polling_seconds=0.05, **options)
+    made.start(run, ended)
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+def wait_for(jobs, job_id, *states, seconds=20):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        job = jobs.get(job_id)
+        if job is not None and job.state in states:
+            return job
+        time.sleep(0.02)
+    raise AssertionError(f"{jobs.get(job_id)} did not become {states}")
+
+
+def test_a_job_runs_once_however_often_it_is_asked_for(tmp_path):
+    runs, ends = [], []
+
+    def run(asked):
+        runs.append(asked)
+        return converted(asked)
+
+    with engine(tmp_path, run, lambda *end: ends.append(end)) as jobs:
+        ids = {jobs.enqueue(request()) for _ in range(5)}
+        [job_id] = ids
+        job = wait_for(jobs, job_id, JobState.DONE)
+        assert jobs.enqueue(request()) == job_id
+        time.sleep(0.3)
+        assert job.result == {"outcome": "converted", "reason": None}
+        assert (job.request, job.attempts, job.error) == (request(), 1, None)
+        assert runs == [request()]
+        assert ends == [(request(), job.result)]
+        assert jobs.get("nothing") is None
+
+
+@pytest.mark.parametrize("change", [{"version": "2"}, {"rested": True}, {"study_version": "x"}, {"series_key": "b"}])
+def test_other_work_is_another_job(change):
+    assert request(**change).key != request().key
+    assert request(origin="button").key == request().key
+
+
+def test_faults_by_class(tmp_path, caplog):
+    """What may pass is tried again, what will not is not, and a defect is told without what a file may have put in."""
+    tries = []
+
+    def run(asked):
+        tries.append(asked.series_key)
+        if asked.series_key == "down" and tries.count("down") < 4:
+            raise ArchiveUnreachable
+        if asked.series_key == "gone":
+            raise NotInArchive("it is gone")
+        if asked.series_key == "defect":
+            raise ValueError("DOE^JOHN")
+        return converted(asked)
+
+    with engine(tmp_path, run) as jobs:
+        down, gone, defect = (jobs.enqueue(request(name)) for name in ("down", "gone", "defect"))
+        waiting = wait_for(jobs, down, JobState.WAITING)
+        assert waiting.error is None or waiting.error["reason"] == "archive_unreachable"
+        assert wait_for(jobs, down, JobState.DONE).attempts == 4
+        failed = wait_for(jobs, gone, JobState.FAILED)
+        assert (failed.error["outcome"], failed.error["reason"], failed.error["detail"]) == (
+            "failed",
+            "not_in_archive",
+            "it is gone",
+        )
+        assert wait_for(jobs, defect, JobState.FAILED).error["reason"] == "internal_error"
+        assert {job.id for job in jobs.list(states=[JobState.FAILED])} == {gone, defect}
+        assert jobs.count(JobState.FAILED) == 2
+        assert len(jobs.list()) == 3
+    assert "DOE" not in caplog.text
+    assert "DOE" not in str(failed)
+
+
+def test_a_job_that_is_not_complete_waits_and_runs_again(tmp_path):
+    runs = []
+
+    def run(asked):
+        runs.append(asked.rested)
+        if asked.rested:
+            return converted(asked)
+        why = {"reason": "incomplete_series", "detail": "3 slices are not there yet"}
+        return RunAgain(delay_seconds=1.0, why=why, request=dataclasses.replace(asked, rested=True))
+
+    with engine(tmp_path, run) as jobs:
+        job_id = jobs.enqueue(request())
+        while not runs:
+            time.sleep(0.02)
+        job = wait_for(jobs, job_id, JobState.WAITING)
+        deadline = time.monotonic() + 5
+        while job.error is None and time.monotonic() < deadline:
+            job = jobs.get(job_id)
+        assert job.error["detail"] == "3 slices are not there yet"
+        assert [j.id for j in jobs.list()] == [job_id]
+        job = wait_for(jobs, job_id, JobState.DONE)
+        assert (runs, job.attempts, job.error) == ([False, True], 2, None)
+        assert jobs.enqueue(request()) == job_id
+        time.sleep(0.3)
+        assert runs == [False, True]
+
+
+def test_many_attempts_leave_one_job_and_few_rows(tmp_path):
+    runs = []
+
+    def run(asked):
+        runs.append(asked)
+        return RunAgain(delay_seconds=0.0) if len(runs) < 5 else converted(asked)
+
+    with engine(tmp_path, run) as jobs:
+        job = wait_for(jobs, jobs.enqueue(request()), JobState.DONE)
+        assert job.attempts == 5
+        assert len(jobs.list()) == 1
+
+
+def test_retry_runs_an_ended_job_again_and_a_waiting_one_at_once(tmp_path):
+    runs = []
+
+    def run(asked):
+        runs.append(asked.series_key)
+        if runs.count("gone") == 1 and asked.series_key == "gone":
+            raise NotInArchive
+        return converted(asked)
+
+    with engine(tmp_path, run) as jobs:
+        gone = jobs.enqueue(request("gone"))
+        wait_for(jobs, gone, JobState.FAILED)
+        assert jobs.retry(gone) == gone
+        wait_for(jobs, gone, JobState.DONE)
+        later = jobs.enqueue(request("later"), delay_seconds=3600)
+        assert wait_for(jobs, later, JobState.WAITING).attempts == 0
+        jobs.retry(later)
+        wait_for(jobs, later, JobState.DONE)
+        with pytest.raises(StateError):
+            jobs.retry("0123456789abcdef01234567")
+
+
+def test_an_unexpected_end_of_the_callback_does_not_stop_the_queue(tmp_path):
+    def ended(asked, _document):
+        if asked.series_key == "bad":
+            raise OSError
+
+    with engine(tmp_path, ended=ended) as jobs:
+        bad = jobs.enqueue(request("bad"))
+        good = jobs.enqueue(request("good"))
+        wait_for(jobs, good, JobState.DONE)
+        assert wait_for(jobs, bad, JobState.FAILED).error["reason"] == "internal_error"
+
+
+def test_no_more_jobs_at_a_time_than_workers(tmp_path):
+    now, most, lock = 0, 0, threading.Lock()
+
+    def run(asked):
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.1)
+        with lock:
+            now -= 1
+        return converted(asked)
+
+    with engine(tmp_path, run, workers=2) as jobs:
+        ids = [jobs.enqueue(request(f"m{n}")) for n in range(8)]
+        for job_id in ids:
+            wait_for(jobs, job_id, JobState.DONE)
+    assert most == 2
+
+
+def test_the_history_is_read_and_mended_from_another_connection(tmp_path):
+    """As `mask2seg jobs` does while the service runs."""
+    with pytest.raises(StateError):
+        JobReader(tmp_path)
+    tries = []
+
+    def run(asked):
+        tries.append(asked)
+        if len(tries) == 1:
+            raise NotInArchive
+        return converted(asked)
+
+    with engine(tmp_path, run) as jobs:
+        job_id = jobs.enqueue(request())
+        wait_for(jobs, job_id, JobState.FAILED)
+        reader = JobReader(tmp_path)
+        assert [job.state for job in reader.list(limit=5)] == [JobState.FAILED]
+        assert reader.get(job_id).document()["state"] == "failed"
+        reader.retry(job_id)
+        wait_for(reader, job_id, JobState.DONE)
+        reader.close()
+    reader = JobReader(tmp_path)
+    assert reader.get(job_id).state is JobState.DONE
+    reader.close()
+
+
+def test_a_state_folder_serves_one_service(tmp_path):
+    with engine(tmp_path):
+        with pytest.raises(StateError, match="in use"):
+            Engine(tmp_path)
+        code = "import sys, pathlib; from orthanc_mask2seg.jobs.engine import Engine; Engine(pathlib.Path(sys.argv[1]))"
+        other = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+        assert "StateError: the state folder is in use by another service" in other.stderr
+    with engine(tmp_path):
+        pass
+
+
+def test_a_state_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StateError):
+        Engine(tmp_path / "file" / "state")
+
+
+def test_nothing_that_a_job_was_given_is_logged_by_the_library(tmp_path, caplog, capfd):
+    caplog.set_level(logging.DEBUG)
+
+    def run(_asked):
+        raise NotInArchive
+
+    with engine(tmp_path, run) as jobs:
+        job_id = jobs.enqueue(request("CANARY"))
+        wait_for(jobs, job_id, JobState.FAILED)
+    printed = capfd.readouterr()
+    assert "CANARY" not in caplog.text + printed.out + printed.err
+    assert "DBOS" not in printed.err
+
+
+def test_backoff_doubles_up_to_a_ceiling_with_jitter():
+    backoff = Backoff(first_seconds=2.0, ceiling_seconds=60.0)
+    assert [backoff.delay(n, lambda: 1.0) for n in (1, 2, 5, 6, 1000)] == [2.0, 4.0, 32.0, 60.0, 60.0]
+    assert backoff.delay(1, lambda: 0.0) == 1.0
+
+
+def test_the_command_line_does_not_import_the_engine():
+    code = "import sys, orthanc_mask2seg.cli; sys.exit('dbos' in sys.modules or 'sqlalchemy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,363 @@
+"""The watcher, with the clock and the archive in the hand of the test."""
+
+import logging
+import threading
+
+import pytest
+from service_doubles import Index, Queue
+
+from orthanc_mask2seg.config import Settings
+from orthanc_mask2seg.errors import ArchiveBusy, ArchiveDenied, ArchiveUnreachable
+from orthanc_mask2seg.jobs.ledger import SqlLedger
+from orthanc_mask2seg.jobs.port import JobState, Verdict
+from orthanc_mask2seg.service import watcher as module
+from orthanc_mask2seg.service.watcher import Watcher
+
+SETTINGS = Settings(settle_seconds=2.0, partial_rest_seconds=30.0, poll_seconds=0.25, scan_seconds=60.0)
+
+
+class Scene:
+    """A watcher over an index, a queue, a real ledger, and a clock that stands still."""
+
+    def __init__(self, folder):
+        self.folder, self.index, self.queue, self.now = folder, Index(), Queue(), 1000.0
+        self.ledger = SqlLedger(folder)
+        self.start()
+
+    def start(self):
+        self.watcher = Watcher(self.index, self.ledger, self.queue, SETTINGS, self.sieve, lambda: self.now)
+
+    def sieve(self, series):
+        return None if "mask" in series.key else "image"
+
+    def pass_time(self, seconds):
+        end = self.now + seconds
+        while self.now < end:
+            self.watcher.tick()
+            self.now += SETTINGS.poll_seconds
+
+    @property
+    def asked(self):
+        return [(r.series_key, r.rested) for r in self.queue.asked]
+
+
+@pytest.fixture
+def scene(tmp_path):
+    scene = Scene(tmp_path)
+    yield scene
+    scene.ledger.close()
+
+
+def test_a_complete_mask_is_asked_for_once_it_has_been_quiet(scene):
+    scene.pass_time(1)
+    scene.index.put("ct", 10)
+    scene.index.put("mask", 10)
+    scene.pass_time(1.75)
+    assert scene.asked == []
+    scene.pass_time(2)
+    assert scene.asked == [("mask", False)]
+    scene.pass_time(200)
+    assert scene.asked == [("mask", False)]
+    status = scene.watcher.status()
+    assert (status.known, status.pending, status.enqueued, status.passed_over) == (2, 0, 1, {"image": 1})
+
+
+def test_a_mask_that_grows_is_not_taken_early(scene):
+    scene.index.put("ct", 40)
+    for count in range(1, 41):
+        scene.index.put("mask", count)
+        scene.pass_time(0.5)
+        assert scene.asked == []
+    scene.pass_time(3)
+    assert scene.asked == [("mask", False)]
+
+
+def test_a_partial_mask_rests_longer(scene):
+    scene.index.put("ct", 10)
+    scene.index.put("mask", 7)
+    scene.pass_time(29)
+    assert scene.asked == []
+    scene.pass_time(5)
+    assert scene.asked == [("mask", True)]
+
+
+def test_more_slices_make_another_job(scene):
+    scene.index.put("ct", 10)
+    scene.index.put("mask", 7)
+    scene.pass_time(40)
+    scene.index.put("mask", 10)
+    scene.pass_time(12)
+    assert scene.asked == [("mask", True), ("mask", False)]
+    assert len(scene.queue.jobs) == 2
+
+
+def test_late_slices_of_a_known_series_are_found_before_the_next_scan(scene):
+    """The journal names only their instances; that they are in no series looked at asks for an early scan."""
+    scene.index.put("ct", 10)
+    scene.index.put("mask", 7)
+    scene.pass_time(65)
+    scans = scene.watcher.status().scans
+    scene.index.put("mask", 10)
+    scene.pass_time(9)
+    assert scene.watcher.status().scans == scans + 1
+    assert scene.asked[-1] == ("mask", False)
+
+
+def test_what_the_journal_lost_is_found_by_the_scan(scene):
+    scene.pass_time(1)
+    scene.index.silent = True
+    scene.index.put("ct", 10)
+    scene.index.put("mask", 10)
+    scene.pass_time(58)
+    assert scene.asked == []
+    scene.pass_time(8)
+    assert scene.asked == [("mask", False)]
+
+
+def test_a_restart_neither_repeats_nor_forgets(scene):
+    scene.index.put("ct", 10)
+    scene.index.put("mask", 10)
+    scene.pass_time(5)
+    scene.start()
+    scene.index.put("mask2", 10)
+    scene.pass_time(70)
+    assert scene.asked == [("mask", False), ("mask2", False)]
+
+
+def test_what_came_while_the_service_was_away_is_found(scene):
+    scene.index.put("ct", 10)
+    scene.pass_time(5)
+    scene.index.put("mask", 10)
+    scene.start()
+    scene.pass_time(5)
+    assert scene.asked == [("mask", False)]
+
+
+def test_dying_between_the_queue_and_the_memory_asks_for_the_same_job(scene):
+    scene.index.put("ct", 10)
+    scene.index.put("mask", 10)
+    scene.queue.before_return = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        scene.pass_time(5)
+    scene.queue.before_return = None
+    scene.start()
+    scene.pass_time(5)
+    assert len(scene.asked) == 2
+    assert len(scene.queue.jobs) == 1
+
+
+def test_the_cursor_stays_before_what_is_not_dealt_with(scene):
+    scene.index.put("ct", 10)
+    scene.pass_time(5)
+    before = scene.ledger.cursor("changes")
+    scene.index.put("mask", 7)
+    scene.pass_time(20)
+    assert scene.ledger.cursor("changes") == before
+    scene.pass_time(20)
+    assert scene.ledger.cursor("changes") == scene.index.last_change()
+
+
+def test_the_first_start_does_not_read_the_old_journal(scene):
+    for number in range(300):
+        scene.index.put(f"ct{number}", 1)
+    scene.watcher.tick()
+    assert scene.ledger.cursor("changes") == scene.index.last_change()
+
+
+def test_another_database_is_looked_through_at_once(scene, caplog):
+    scene.index.put("ct", 10)
+    scene.pass_time(5)
+    scene.index.held.clear()
+    scene.index.journal.clear()
+    scene.index.silent = True
+    scene.index.put("ct", 10)
+    scene.index.put("mask", 10)
+    scene.pass_time(5)
+    assert scene.asked == [("mask", False)]
+    assert "another database" in caplog.text
+
+
+def test_a_refused_mask_is_tried_again_when_its_source_arrives(scene):
+    scene.index.put("mask", 10)
+    scene.pass_time(35)
+    [request] = scene.queue.asked
+    scene.watcher.job_ended(request, scene.queue.end(request, "refused", "no_source_in_study"))
+    scene.pass_time(70)
+    assert len(scene.queue.asked) == 1
+    scene.index.put("ct", 10)
+    scene.pass_time(4)
+    assert len(scene.queue.asked) == 2
+    assert scene.queue.asked[1].origin == "study"
+    assert scene.queue.asked[1].key != request.key
+
+
+def test_a_source_that_arrives_while_the_job_runs_is_not_missed(scene):
+    scene.index.put("mask", 10)
+    scene.pass_time(35)
+    [request] = scene.queue.asked
+    scene.index.put("ct", 10)
+    scene.pass_time(10)
+    assert len(scene.queue.asked) == 1
+    scene.watcher.job_ended(request, scene.queue.end(request, "refused", "no_source_in_study"))
+    scene.pass_time(1)
+    assert len(scene.queue.asked) == 2
+
+
+def test_our_own_output_and_settled_refusals_start_nothing(scene):
+    scene.index.put("ct", 10)
+    scene.index.put("mask", 10)
+    scene.pass_time(5)
+    [request] = scene.queue.asked
+    scene.watcher.job_ended(request, scene.queue.end(request, "refused", "geometry_mismatch"))
+    scene.index.put("seg", 1, modality="SEG")
+    scene.pass_time(130)
+    assert len(scene.queue.asked) == 1
+
+
+def test_a_refusal_that_no_series_can_mend_stays(scene):
+    scene.index.put("mask", 10)
+    scene.pass_time(35)
+    [request] = scene.queue.asked
+    scene.watcher.job_ended(request, scene.queue.end(request, "refused", "corrupt_pixel_data"))
+    scene.index.put("ct", 10)
+    scene.pass_time(10)
+    assert len(scene.queue.asked) == 1
+
+
+def test_the_end_of_an_older_version_says_nothing_about_the_newer(scene):
+    scene.index.put("ct", 10)
+    scene.index.put("mask", 9)
+    scene.pass_time(35)
+    [old] = scene.queue.asked
+    scene.index.put("mask", 10)
+    scene.pass_time(20)
+    scene.watcher.job_ended(old, {"outcome": "converted", "reason": None})
+    assert scene.ledger.seen("mask").verdict is Verdict.ENQUEUED
+
+
+def test_ends_that_nobody_was_told_of_are_noted_at_the_next_start(scene):
+    scene.index.put("ct", 10)
+    scene.index.put("mask", 10)
+    scene.pass_time(5)
+    [request] = scene.queue.asked
+    scene.queue.end(request, "converted")
+    scene.start()
+    scene.pass_time(1)
+    assert scene.ledger.seen("mask").verdict is Verdict.CONVERTED
+
+
+def test_a_job_that_was_never_there_is_asked_for(scene):
+    scene.index.put("ct", 10)
+    scene.index.put("mask", 10)
+    scene.pass_time(5)
+    scene.queue.jobs.clear()
+    scene.start()
+    scene.pass_time(5)
+    assert [job.state for job in scene.queue.jobs.values()] == [JobState.WAITING]
+
+
+def test_deleted_series_are_forgotten(scene):
+    scene.index.put("ct", 10)
+    scene.index.put("mask", 10)
+    scene.pass_time(5)
+    scene.index.delete("mask")
+    scene.pass_time(65)
+    assert scene.ledger.seen("mask") is None
+    assert scene.watcher.status().known == 1
+
+
+def test_a_series_deleted_while_it_arrives_is_dropped(scene):
+    scene.index.put("mask", 10)
+    scene.pass_time(1)
+    scene.index.delete("mask")
+    scene.pass_time(2)
+    assert scene.watcher.status().pending == 0
+
+
+def test_the_work_of_a_tick_is_bounded_with_thousands_pending(scene):
+    for number in range(2000):
+        scene.index.put(f"ct{number}", 1, study=f"s{number}")
+    scene.pass_time(3)
+    scene.index.looks = 0
+    scene.watcher.tick()
+    assert scene.index.looks <= 2 * module.LOOKS_PER_TICK + module.PAGES_PER_TICK + 2
+
+
+def test_a_fresh_mask_is_served_before_the_backlog(scene):
+    for number in range(2000):
+        scene.index.put(f"ct{number}", 1, study=f"s{number}")
+    scene.pass_time(3)
+    scene.index.put("ct", 10)
+    scene.index.put("mask", 10)
+    scene.pass_time(4)
+    assert scene.asked == [("mask", False)]
+    assert scene.watcher.status().pending > 1000
+
+
+def test_a_series_that_cannot_be_read_keeps_nobody_waiting(scene):
+    scene.index.put("ct", 10)
+    scene.index.broken["bad-mask"] = ArchiveBusy()
+    scene.index.put("bad-mask", 10)
+    scene.index.put("mask", 10)
+    scene.pass_time(5)
+    assert scene.asked == [("mask", False)]
+    scene.index.broken.clear()
+    scene.pass_time(30)
+    assert len(scene.asked) == 2
+
+
+def test_a_sieve_that_stumbles_keeps_nobody_waiting(scene, monkeypatch):
+    plain = scene.sieve
+
+    def stumble(series):
+        if series.key == "bad":
+            raise ZeroDivisionError
+        return plain(series)
+
+    scene.sieve = stumble
+    scene.start()
+    scene.index.put("ct", 10)
+    scene.index.put("bad", 10)
+    scene.index.put("mask", 10)
+    stumbled = 0
+    for _ in range(20):
+        try:
+            scene.watcher.tick()
+        except ZeroDivisionError:
+            stumbled += 1
+        scene.now += 0.25
+    assert stumbled == 1
+    assert scene.asked == [("mask", False)]
+
+
+class Clock:
+    """Time passes only while the watcher waits."""
+
+    def __init__(self, stop_after, at=()):
+        self.now, self.stop_after, self.at, self.pauses = 0.0, stop_after, dict(at), []
+        self.event = threading.Event()
+
+    def wait(self, seconds):
+        self.pauses.append(seconds)
+        self.now += seconds
+        for moment in [m for m in self.at if m <= self.now]:
+            self.at.pop(moment)()
+        return self.now >= self.stop_after
+
+
+@pytest.mark.parametrize("fault", [ArchiveUnreachable(), ArchiveDenied(), ValueError("secret")])
+def test_an_archive_that_is_away_is_waited_for(scene, caplog, fault):
+    caplog.set_level(logging.INFO)
+    index = scene.index
+    clock = Clock(300, {10: lambda: setattr(index, "fault", fault), 200: lambda: setattr(index, "fault", None)})
+    watcher = Watcher(index, scene.ledger, scene.queue, SETTINGS, scene.sieve, lambda: clock.now)
+    watcher.run(clock)
+    lines = [record.message for record in caplog.records]
+    code = getattr(fault, "code", "internal_error")
+    assert lines[0] == "Orthanc is there"
+    assert lines[1].startswith(f"waiting for Orthanc: {code}")
+    assert [line.startswith("still waiting") for line in lines[2:-1]] == [True] * 3
+    assert lines[-1] == "Orthanc is there"
+    assert max(clock.pauses) == module.LONGEST_PAUSE_SECONDS
+    assert "secret" not in caplog.text
+    assert watcher.status().reachable
