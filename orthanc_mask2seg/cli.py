@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orthanc_mask2seg import __version__, config
+from orthanc_mask2seg import __version__, config, logs
 from orthanc_mask2seg.errors import ConfigurationError, Mask2SegError
 from orthanc_mask2seg.model import Outcome, Result, results_document
 
@@ -46,6 +46,7 @@ StateOption = Annotated[Path | None, typer.Option("--state", help="Folder of all
 
 def main() -> None:
     """Run the command line."""
+    logs.silence_libraries()
     app()
 
 

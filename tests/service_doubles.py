@@ -86,6 +86,7 @@ class Queue:
         self.before_return = None
 
     def enqueue(self, request, delay_seconds=0.0):
+        assert delay_seconds == 0.0
         self.asked.append(request)
         self.jobs.setdefault(request.key, Job(id=request.key, request=request, state=JobState.WAITING))
         if self.before_return is not None:

@@ -134,7 +134,7 @@ def _looked_at(path: Path, name: str, *, named: bool) -> Found | None:
 
 def _judged(file: Found, claims: bool) -> Found | None:
     sop_class = text(file.header, "SOPClassUID")
-    if sop_class == _DIRECTORY or getattr(file.header.file_meta, "MediaStorageSOPClassUID", "") == _DIRECTORY:
+    if sop_class == _DIRECTORY or text(file.header.file_meta, "MediaStorageSOPClassUID") == _DIRECTORY:
         return None
     if text(file.header, "SeriesInstanceUID") or sop_class:
         return file

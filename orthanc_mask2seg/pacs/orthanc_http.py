@@ -245,7 +245,11 @@ class _GuardedTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         response = self._inner.handle_request(request)
-        _refuse_compressed(response.headers.get("content-encoding"))
+        try:
+            _refuse_compressed(response.headers.get("content-encoding"))
+        except ArchiveRejected:
+            response.close()
+            raise
         assert isinstance(response.stream, httpx.SyncByteStream)
         response.stream = _GuardedStream(response.stream, _Guard(MAX_INDEX_BYTES, self._seconds))
         return response

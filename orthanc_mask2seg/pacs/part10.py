@@ -9,16 +9,20 @@ import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
 import pydicom
-from pydicom import Dataset, FileDataset
-from pydicom.errors import InvalidDicomError
+from pydicom import DataElement, Dataset, FileDataset, config
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_partial
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.valuerep import IS, VR, DSfloat
 
 from orthanc_mask2seg.errors import ArchiveRejected
 from orthanc_mask2seg.model import ArchiveKey, Series, Uid
@@ -28,6 +32,7 @@ LONGEST_VALUE = 64 << 10
 
 DICOM_FAULTS = (
     InvalidDicomError,
+    BytesLengthException,
     EOFError,
     ValueError,
     KeyError,
@@ -41,6 +46,9 @@ DICOM_FAULTS = (
 )
 """What pydicom raises on a file that is not right."""
 
+_NUMBERS_IN_TEXT = frozenset({"DS", "IS"})
+_SIZES = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "AT": 4, "UV": 8, "SV": 8, "FD": 8}
+_VRS = frozenset(str(vr) for vr in VR)
 _LAST_IDENTITY_TAG = 0x0020000E
 _PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _LONG_LENGTH_VRS = frozenset({b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"UN"})
@@ -167,24 +175,52 @@ def read_file(path: Path) -> Dataset:
         try:
             header = pydicom.dcmread(file, stop_before_pixels=True, force=True)
             whole = not file.short and _pixels_are_whole(file, header)
+            _slim(header)
         except DICOM_FAULTS as error:
             raise UnreadableError(f"cannot be parsed ({type(error).__name__})") from None
     if not whole:
         raise UnreadableError("ends too early: the file is cut off")
-    return _slim(header)
-
-
-def _slim(header: FileDataset) -> Dataset:
-    """Drop private and very long elements and the file, so that the headers of a large series fit into memory."""
-    header.buffer = None
-    for tag in [tag for tag in header.keys() if tag.is_private or _is_long(header, tag)]:  # noqa: SIM118
-        del header[tag]
     return header
 
 
-def _is_long(header: Dataset, tag: BaseTag) -> bool:
-    value = header.get_item(tag).value
-    return isinstance(value, bytes) and len(value) > LONGEST_VALUE
+def _slim(header: FileDataset) -> Dataset:
+    """Drop what is private, very long or not parsable, and the file: the headers of a large series fit into memory."""
+    header.buffer = None
+    for element in list(header.values()):
+        if element.tag.is_private or not _is_useful(element):
+            del header[element.tag]
+    return header
+
+
+def _is_useful(element: DataElement | RawDataElement) -> bool:
+    if not isinstance(element, RawDataElement):
+        return True
+    if element.value is not None and len(element.value) > LONGEST_VALUE:
+        return False
+    vr = element.VR or _vr_of(element.tag)
+    if vr in _NUMBERS_IN_TEXT:
+        return _are_numbers(vr, element.value or b"")
+    return vr in _VRS and len(element.value or b"") % _SIZES.get(vr, 1) == 0
+
+
+@lru_cache(maxsize=10_000)
+def _vr_of(tag: BaseTag) -> str:
+    try:
+        return dictionary_VR(tag)
+    except KeyError:
+        return "UN"
+
+
+@lru_cache(maxsize=10_000)
+def _are_numbers(vr: str, value: bytes) -> bool:
+    parse = IS if vr == VR.IS else DSfloat
+    try:
+        for part in value.decode("latin-1").strip(" \0").split("\\"):
+            if part.strip():
+                parse(part, validation_mode=config.IGNORE)
+    except (ValueError, TypeError, OverflowError):
+        return False
+    return True
 
 
 class _WatchedFile(io.BufferedReader):
@@ -200,16 +236,19 @@ class _WatchedFile(io.BufferedReader):
     def read(self, size: int | None = -1, /) -> bytes:
         if size is None or size < 0:
             return super().read(size)
-        left = os.fstat(self.fileno()).st_size - self.tell()
-        if size > left:
+        data = super().read(size if size <= LONGEST_VALUE else min(size, self._left()))
+        if len(data) < size:
             self._ends += 1
-            self.short = self.short or left > 0 or self._ends > 1
-        return super().read(min(size, max(left, 0)))
+            self.short = self.short or bool(data) or self._ends > 1
+        return data
+
+    def _left(self) -> int:
+        return max(os.fstat(self.fileno()).st_size - self.tell(), 0)
 
 
 def _pixels_are_whole(file: BinaryIO, header: Dataset) -> bool:
     """Tell whether the pixel data, which the file is positioned at, is there to its end."""
-    syntax = getattr(header.file_meta, "TransferSyntaxUID", None) if hasattr(header, "file_meta") else None
+    syntax = text(header.file_meta, "TransferSyntaxUID")
     if syntax == DeflatedExplicitVRLittleEndian:
         return True  # a deflated stream that is cut off does not inflate
     endian = ">" if syntax == ExplicitVRBigEndian else "<"

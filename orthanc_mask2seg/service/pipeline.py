@@ -205,24 +205,25 @@ def _fitting(found: Match | Refusal, sources: Sequence[ImageSeries]) -> list[Ima
 def _masks_among(
     archive: Archive, candidate: _Candidate, fitting: Sequence[ImageSeries], *, named: bool
 ) -> dict[Uid, Refusal]:
-    """Fitting series that are no images: few values, and no clearly less evidence of being a mask than ours."""
-    doubtful: dict[Uid, Refusal] = {}
-    images = 0
+    """Fitting series that are masks themselves.
+
+    Beside a series that is surely an image, every few-valued one; where there is none, every one that has no clearly
+    less evidence of being a mask than ours. A person's word settles the latter.
+    """
+    few_valued: list[tuple[ImageSeries, tuple[Evidence, ...]]] = []
     for source in fitting:
         census = sample(archive, source, SOURCE_SAMPLES)
-        if isinstance(census, Refusal):
-            images += 1
-            continue
-        theirs = mask_evidence(source.headers[0], census)
-        lead = weight(candidate.evidence) - weight(theirs)
-        if census.discrete and lead < CLEAR_MARGIN:
-            text = "; ".join(_texts(theirs))
-            doubtful[source.series.series_instance_uid] = Refusal(
-                reason=Reason.NOT_A_MASK, detail=f"looks like a mask itself: {text}"
-            )
-        elif not census.discrete:
-            images += 1
-    return doubtful if images or not named else {}
+        if not isinstance(census, Refusal) and census.discrete:
+            few_valued.append((source, mask_evidence(source.headers[0], census)))
+    if len(few_valued) == len(fitting):
+        own = weight(candidate.evidence)
+        few_valued = [(s, theirs) for s, theirs in few_valued if not named and own - weight(theirs) < CLEAR_MARGIN]
+    return {
+        source.series.series_instance_uid: Refusal(
+            reason=Reason.NOT_A_MASK, detail="looks like a mask itself: " + "; ".join(_texts(theirs))
+        )
+        for source, theirs in few_valued
+    }
 
 
 def _others_are_masks(candidate: _Candidate, refusal: Refusal) -> Refusal:

@@ -72,6 +72,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen()
     except OSError as error:
         listener.close()
         raise ConfigurationError(f"the status page cannot listen on {host}:{port}: {error.strerror}") from error
@@ -90,7 +91,7 @@ def create_app(state: ServiceState) -> Starlette:
             Route("/jobs/{job_id}", pages.job),
         ],
         middleware=[
-            Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]", "testserver"]),
+            Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]"]),
             Middleware(_SafeHeaders),
         ],
     )

@@ -1,0 +1,132 @@
+"""The truth of the cases in shared/data, and what independent readers make of a SEG, as places in the patient."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import highdicom as hd
+import numpy as np
+import SimpleITK as sitk
+from pydicom import Dataset, dcmread
+
+CELL_MM = 0.25
+"""Places are compared on a grid of this width, which is below every pixel spacing of the cases."""
+
+Places = frozenset[tuple[int, int, int]]
+
+
+class Case(NamedTuple):
+    """One case: its folder and its truth.json."""
+
+    folder: Path
+    document: dict[str, Any]
+
+    @property
+    def mask_folders(self) -> list[Path]:
+        return [self.folder / s["dir"] for s in self.document["mask_series"]]
+
+    @property
+    def source_series_uid(self) -> str:
+        return next(s["series_uid"] for s in self.document["ct_series"] if s["match"])
+
+    def source_files(self) -> list[Path]:
+        source = next(s["dir"] for s in self.document["ct_series"] if s["match"])
+        return sorted(p for p in (self.folder / source).iterdir() if p.is_file())
+
+    def segments(self) -> list[Places]:
+        """Voxels of each segment."""
+        result = []
+        for segment in self.document["segments"]:
+            image = sitk.ReadImage(str(self.folder / segment.get("truth_file", "truth.nrrd")))
+            labels = sitk.GetArrayFromImage(image)
+            label = 1 if "truth_file" in segment else segment["label"]
+            result.append(places_of(image, labels == label))
+            assert len(result[-1]) == segment["voxels"]
+        return result
+
+
+def cases(folder: Path) -> list[Case]:
+    found = [Case(p.parent, json.loads(p.read_text())) for p in sorted(folder.glob("*/truth.json"))]
+    assert found
+    return found
+
+
+def places_of(image: sitk.Image, inside: np.ndarray) -> Places:
+    """Cells of the voxels of a SimpleITK image (array index z, y, x) that are set."""
+    direction = np.array(image.GetDirection()).reshape(3, 3)
+    step = direction * np.array(image.GetSpacing())
+    index = np.argwhere(inside)[:, ::-1]
+    return cells(np.array(image.GetOrigin()) + index @ step.T)
+
+
+def cells(points: np.ndarray) -> Places:
+    """Points (n, 3) in mm as cells of a fixed grid; no two voxels of a case share one."""
+    return frozenset(map(tuple, np.floor(points / CELL_MM + 0.37).astype(int).tolist()))
+
+
+def same(found: Iterable[Places], wanted: Iterable[Places]) -> bool:
+    """Whether the same segments are there, in any order, up to cells that a rounding carries over an edge."""
+    left = list(found)
+    for segment in wanted:
+        hit = next((f for f in left if len(f) == len(segment) and _near(f, segment)), None)
+        if hit is None:
+            return False
+        left.remove(hit)
+    return not left
+
+
+def _near(a: Places, b: Places) -> bool:
+    """Equal, or every stray cell of one is next to a stray cell of the other."""
+    stray, other = np.array(sorted(a - b)), np.array(sorted(b - a))
+    if not stray.size:
+        return not other.size
+    return len(stray) == len(other) and all(np.abs(other - s).max(axis=1).min() <= 1 for s in stray)
+
+
+def read_with_highdicom(path: Path) -> list[Places]:
+    segmentation = hd.seg.segread(path)
+    volume = segmentation.get_volume(combine_segments=False, rescale_fractional=False)
+    result = []
+    for number in range(volume.array.shape[3]):
+        index = np.argwhere(volume.array[..., number] > 0)
+        result.append(cells(index @ volume.affine[:3, :3].T + volume.affine[:3, 3]))
+    return result
+
+
+def read_with_dcmqi(path: Path, folder: Path) -> list[Places]:
+    folder.mkdir()
+    program = Path(sys.executable).parent / "segimage2itkimage"
+    subprocess.run(
+        [program, "--inputDICOM", path, "--outputDirectory", folder, "--outputType", "nrrd"],
+        check=True, capture_output=True, timeout=120,
+    )  # fmt: skip
+    result = []
+    for file in sorted(folder.glob("*.nrrd")):
+        image = sitk.ReadImage(str(file))
+        labels = sitk.GetArrayFromImage(image)
+        result += [places_of(image, labels == v) for v in np.unique(labels) if v]
+    return result
+
+
+def complaints(program: Path, *files: Path) -> set[str]:
+    """Errors and warnings of dciodvfy or dcentvfy, without the names of the files."""
+    done = subprocess.run([program, *files], capture_output=True, text=True, check=False, timeout=120)
+    lines = (done.stdout + done.stderr).splitlines()
+    found = {line for line in lines if line.startswith(("Error", "Warning"))}
+    for file in files:
+        found = {line.replace(str(file), file.name) for line in found}
+    return found
+
+
+def inherited(path: Path) -> set[str]:
+    """What dciodvfy says of values that a SEG takes over from patient and study of its source."""
+    return {str(e.value) for e in dcmread(path, stop_before_pixels=True) if e.tag.group in {0x0008, 0x0010, 0x0020}}
+
+
+def header(path: Path) -> Dataset:
+    return dcmread(path, stop_before_pixels=True)

@@ -1,0 +1,129 @@
+"""The status page: what it shows, and that nothing which a file holds does anything there."""
+
+import dataclasses
+import urllib.request
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from orthanc_mask2seg.errors import ConfigurationError
+from orthanc_mask2seg.jobs.port import Job, JobRequest, JobState
+from orthanc_mask2seg.service.status import Counters, ServiceState
+from orthanc_mask2seg.web.page import create_app, inert, start
+
+HOSTILE = "<script>alert(1)</script>\x1b[31m\r\n\u202egnp.\"'&"
+
+
+def job(number, state=JobState.DONE, **more):
+    request = JobRequest(
+        series_key=f"k{number}", series_instance_uid=f"1.{number}", study_instance_uid="1", version="v"
+    )
+    return Job(id=f"{number:024x}", request=request, state=state, created_at=1.8e9, updated_at=1.8e9, **more)
+
+
+class Jobs:
+    def __init__(self, *jobs):
+        self.jobs = jobs
+
+    def list(self, limit=50, offset=0, states=()):
+        return tuple(j for j in self.jobs if not states or j.state in states)[offset : offset + limit]
+
+    def get(self, job_id):
+        return next((j for j in self.jobs if j.id == job_id), None)
+
+    def count(self, *states):
+        return len(self.list(10_000, states=states))
+
+
+def service(*jobs, reachable=True, error=""):
+    counters = Counters(reachable=reachable, error=error)
+    counters.passed_over["modality_sr"] = 3
+    return ServiceState(
+        version="1",
+        archive="http://127.0.0.1:8042",
+        state=Path(),
+        jobs=Jobs(*jobs),
+        watcher=lambda: counters.status(5, 1),
+    )
+
+
+def client(*jobs, **options):
+    return TestClient(create_app(service(*jobs, **options)), base_url="http://127.0.0.1")
+
+
+REFUSED = job(2, result={"outcome": "refused", "reason": "no_source_in_study", "detail": HOSTILE})
+
+
+def test_health():
+    good = client(job(1, JobState.RUNNING), job(2, JobState.WAITING), REFUSED).get("/healthz")
+    assert good.status_code == 200
+    assert good.json()["queue"] == {"waiting": 1, "running": 1}
+    bad = client(reachable=False, error="archive_unreachable").get("/healthz")
+    assert bad.status_code == 503
+    assert bad.json()["archive"] == {"reachable": False, "error": "archive_unreachable"}
+
+
+def test_jobs_as_json():
+    web = client(job(1, JobState.RUNNING), REFUSED)
+    assert [j["state"] for j in web.get("/jobs").json()["jobs"]] == ["running", "done"]
+    assert len(web.get("/jobs?limit=1&offset=1").json()["jobs"]) == 1
+    assert [j["state"] for j in web.get("/jobs?state=done").json()["jobs"]] == ["done"]
+    assert web.get("/jobs?state=nonsense").status_code == 400
+    assert web.get("/jobs?limit=x").status_code == 400
+    assert web.get(f"/jobs/{REFUSED.id}").json()["result"]["reason"] == "no_source_in_study"
+    assert web.get("/jobs/nothing").status_code == 404
+
+
+def test_the_page_shows_jobs_and_keeps_hostile_text_inert():
+    failed = job(3, JobState.FAILED, error={"outcome": "failed", "reason": "internal_error", "detail": "x"})
+    waiting = job(4, JobState.WAITING, error={"reason": "incomplete_series", "detail": "3 slices"})
+    hostile = dataclasses.replace(
+        job(5), request=dataclasses.replace(job(5).request, series_instance_uid=HOSTILE), result={"outcome": HOSTILE}
+    )
+    response = client(REFUSED, failed, waiting, hostile).get("/")
+    page = response.text
+    assert response.headers["content-security-policy"].startswith("default-src 'none'")
+    for word in ("refused", "no_source_in_study", "internal_error", "incomplete_series", "3 modality_sr", "following"):
+        assert word in page
+    for harm in ("<script", "\x1b", "\u202e"):
+        assert harm not in page
+
+
+def test_an_empty_page_says_what_to_do():
+    assert "mask2seg demo" in client().get("/").text
+    assert "waiting for" in client(reachable=False, error="archive_denied").get("/").text
+
+
+def test_style_and_strange_hosts():
+    assert client().get("/style.css").headers["content-type"].startswith("text/css")
+    assert client().get("/", headers={"host": "evil.example"}).status_code == 400
+    assert client().post("/jobs").status_code == 405
+
+
+def test_inert():
+    assert inert("Leber größer") == "Leber größer"
+    assert inert("a\x00b\u200fc") == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}c"
+
+
+def test_it_listens_on_this_machine_alone(unused_port):
+    stop = start(service(), "127.0.0.1", unused_port)
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{unused_port}/healthz") as response:
+            assert response.status == 200
+        with pytest.raises(ConfigurationError, match="cannot listen"):
+            start(service(), "127.0.0.1", unused_port)
+    finally:
+        stop()
+    for host in ("0.0.0.0", "192.0.2.1", "example.org"):
+        with pytest.raises(ConfigurationError, match="this machine alone"):
+            start(service(), host, unused_port)
+
+
+@pytest.fixture
+def unused_port():
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
