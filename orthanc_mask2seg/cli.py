@@ -82,8 +82,8 @@ def convert(
 ) -> None:
     """Convert a mask series of the PACS, or folders without a PACS.
 
-    Examples:
-
+    Examples
+    --------
     mask2seg convert 1.2.840.113619.2.5.1 -c orthanc.json
 
     mask2seg convert --mask liver/ --mask tumour/ --source ct/ -o liver_and_tumour.dcm

@@ -27,7 +27,7 @@ WHEN = datetime(2026, 11, 20, 9, 30)  # noqa: DTZ001 - local time of the scanner
 SOFT, LUNG = (40, 400), (-600, 1500)
 ZOOM = 1.9
 """Pixels of the picture per mm."""
-HALO = {"stroke_width": 2, "stroke_fill": (0, 0, 0)}
+HALO_WIDTH, HALO_COLOUR = 2, (0, 0, 0)
 GAP, BACKGROUND, INK, FAINT = 6, (10, 11, 13), (214, 219, 224), (120, 128, 136)
 
 
@@ -61,10 +61,10 @@ def read(ct_folder: Path, seg: bytes) -> Seen:
     rise = float(ct[1].ImagePositionPatient[2]) - float(ct[0].ImagePositionPatient[2])
     described = dcmread(BytesIO(seg)).SegmentSequence[0]
     lab = described.RecommendedDisplayCIELabValue
-    colour = tuple(int(c) for c in hd.color.CIELabColor.from_dicom_value(lab).to_rgb(clip=True))
+    red, green, blue = (int(c) for c in hd.color.CIELabColor.from_dicom_value(lab).to_rgb(clip=True))
     rows, columns = (float(v) for v in ct[0].PixelSpacing)
     volume = mask.sum() * rise * rows * columns / 1000
-    return Seen(hu, mask, (rise, rows, columns), colour, f"{described.SegmentLabel}  {volume:.1f} ml")
+    return Seen(hu, mask, (rise, rows, columns), (red, green, blue), f"{described.SegmentLabel}  {volume:.1f} ml")
 
 
 def panel(
@@ -105,15 +105,23 @@ def annotate(picture: Image.Image, title: str, sides: str, window: tuple[int, in
     """Text in the corners and the letters of the sides (left, right, top, bottom)."""
     draw, (width, height) = ImageDraw.Draw(picture), picture.size
     small, large = ImageFont.load_default(13), ImageFont.load_default(15)
-    draw.text((10, 8), title, INK, large, **HALO)
-    draw.text((width - 10, 8), f"W {window[1]}  L {window[0]}", INK, small, anchor="ra", **HALO)
+    draw.text((10, 8), title, INK, large, stroke_width=HALO_WIDTH, stroke_fill=HALO_COLOUR)
+    draw.text(
+        (width - 10, 8),
+        f"W {window[1]}  L {window[0]}",
+        INK,
+        small,
+        anchor="ra",
+        stroke_width=HALO_WIDTH,
+        stroke_fill=HALO_COLOUR,
+    )
     for letter, at, anchor in zip(
         sides,
         ((10, height // 2), (width - 10, height // 2), (width // 2, 8), (width // 2, height - 8)),
         ("lm", "rm", "ma", "md"),
         strict=True,
     ):
-        draw.text(at, letter, INK, large, anchor=anchor, **HALO)
+        draw.text(at, letter, INK, large, anchor=anchor, stroke_width=HALO_WIDTH, stroke_fill=HALO_COLOUR)
     return picture
 
 

@@ -223,11 +223,7 @@ def segments_of(content: bytes) -> dict[str, np.ndarray]:
         spacing = np.array(group(item, "PixelMeasuresSequence").PixelSpacing, float)
         number = int(group(item, "SegmentIdentificationSequence").ReferencedSegmentNumber)
         rows, columns = np.nonzero(frame)
-        places = (
-            position
-            + columns[:, None] * cosines[:3] * spacing[1]
-            + rows[:, None] * cosines[3:] * spacing[0]
-        )
+        places = position + columns[:, None] * cosines[:3] * spacing[1] + rows[:, None] * cosines[3:] * spacing[0]
         found[names[number]].append(places)
     return {name: sorted_points(np.concatenate([np.empty((0, 3)), *parts])) for name, parts in found.items()}
 

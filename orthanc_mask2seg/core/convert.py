@@ -13,9 +13,10 @@ from pydicom import Dataset
 from orthanc_mask2seg.core.encode import Recipe, encode
 from orthanc_mask2seg.core.geometry import place
 from orthanc_mask2seg.core.match import Match
+from orthanc_mask2seg.core.pixels import StoredArray, decode
 from orthanc_mask2seg.core.segments import describe, renumbered_colours
 from orthanc_mask2seg.core.verify import Truth, verify
-from orthanc_mask2seg.core.voxels import Census, Decoded, Labelling, StoredArray, decode, labelling
+from orthanc_mask2seg.core.voxels import Census, Labelling, labelling
 from orthanc_mask2seg.model import ImageSeries, LabelArray, LabelVolume, Reason, Refusal, Segmentation, SegmentSpec, Uid
 
 
@@ -235,6 +236,3 @@ def _moment(header: Dataset) -> datetime:
             except ValueError:
                 continue
     return datetime(1970, 1, 1)  # noqa: DTZ001
-
-
-__all__ = ["Converted", "Decoded", "Matched", "convert", "read_planes"]

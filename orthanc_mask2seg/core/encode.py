@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import highdicom as hd
 import numpy as np
@@ -22,26 +21,30 @@ from highdicom.seg import Segmentation as HighdicomSegmentation
 from highdicom.sr import CodedConcept as HighdicomConcept
 from pydicom import Dataset
 from pydicom.sequence import Sequence as DicomSequence
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from orthanc_mask2seg import __version__
 from orthanc_mask2seg.core.geometry import plane_heights
 from orthanc_mask2seg.core.inherited import fingerprint, inherit
+from orthanc_mask2seg.core.segments import TISSUE
+from orthanc_mask2seg.core.source_images import derived_uid, pixel_measures, plain_image, positive_number
 from orthanc_mask2seg.model import (
+    ArchiveKey,
     CodedConcept,
     ImageSeries,
     LabelVolume,
     Plane,
+    PlaneGeometry,
     Segmentation,
     SegmentReport,
     SegmentSpec,
+    Series,
     Uid,
+    VolumeGeometry,
 )
 
-SCHEME = "mask2seg/1"
-"""Part of every derived UID; changes only when old and new output must not be taken for the same."""
-
 MANUFACTURER = "orthanc_mask2seg"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
@@ -67,15 +70,6 @@ class _Segment:
     layer: int
     label: int
     spec: SegmentSpec
-
-
-def derived_uid(*parts: object) -> Uid:
-    """UID that depends on nothing but its parts, under the root 2.25 (PS3.5 section B.2)."""
-    digest = hashlib.sha256("\n".join(str(p) for p in (SCHEME, *parts)).encode()).digest()
-    value = bytearray(digest[:16])
-    value[6] = (value[6] & 0x0F) | 0x80  # a UUID of version 8, as RFC 9562 has it for derived ones
-    value[8] = (value[8] & 0x3F) | 0x80
-    return Uid(f"2.25.{int.from_bytes(value, 'big')}")
 
 
 def encode(source: ImageSeries, template: Dataset, layers: Sequence[LabelVolume], recipe: Recipe) -> Segmentation:
@@ -110,6 +104,29 @@ def encode(source: ImageSeries, template: Dataset, layers: Sequence[LabelVolume]
         series_instance_uid=Uid(str(data.SeriesInstanceUID)),
         segments=_reports(source, template, layers, segments),
     )
+
+
+def warm_up() -> None:
+    """Encode next to nothing: highdicom reads its tables of the standard at first use, which takes half a second."""
+    geometry = PlaneGeometry(
+        position=(0.0, 0.0, 0.0),
+        row_cosines=(1.0, 0.0, 0.0),
+        column_cosines=(0.0, 1.0, 0.0),
+        pixel_spacing=(1.0, 1.0),
+        rows=4,
+        columns=4,
+    )
+    plane = Plane(geometry=geometry, sop_class_uid=Uid(CTImageStorage), sop_instance_uid=Uid("2.25.1"), index=0)
+    volume = VolumeGeometry(planes=(plane,), normal=(0.0, 0.0, 1.0), distances=(0.0,), spacing=None)
+    series = Series(key=ArchiveKey(""), series_instance_uid=Uid("2.25.2"), study_instance_uid=Uid("2.25.3"))
+    template = Dataset()
+    template.StudyInstanceUID = series.study_instance_uid
+    spec = SegmentSpec(label="warm-up", category=TISSUE, property_type=TISSUE)
+    layer = LabelVolume(planes={0: np.eye(4, dtype=np.uint8)}, specs={1: spec})
+    recipe = Recipe(
+        mask_series_uids=(), series_number=1, series_description="warm-up", moment=datetime(1970, 1, 1, tzinfo=UTC)
+    )
+    encode(ImageSeries(series=series, headers=(template,), volume=volume), template, (layer,), recipe)
 
 
 def _segments(layers: Sequence[LabelVolume]) -> tuple[_Segment, ...]:
@@ -184,7 +201,7 @@ def _with_highdicom(
     recipe: Recipe,
     identity: str,
 ) -> HighdicomSegmentation:
-    images = [_plain_image(source, template, source.volume.planes[i]) for i in used]
+    images = [plain_image(source, template, source.volume.planes[i]) for i in used]
     return HighdicomSegmentation(
         source_images=images,
         pixel_array=pixels,
@@ -212,85 +229,8 @@ def _with_highdicom(
         workers=0,
         plane_positions=[hd.PlanePositionSequence("PATIENT", i.ImagePositionPatient) for i in images],
         plane_orientation=hd.PlaneOrientationSequence("PATIENT", images[0].ImageOrientationPatient),
-        pixel_measures=_pixel_measures(source, template),
+        pixel_measures=pixel_measures(source, template),
     )
-
-
-def _plain_image(source: ImageSeries, template: Dataset, plane: Plane) -> Dataset:
-    """What highdicom needs to know of one slice, and nothing that it could stumble over."""
-    header, image = source.header(plane), Dataset()
-    image.SOPClassUID = plane.sop_class_uid
-    image.SOPInstanceUID = plane.sop_instance_uid
-    image.StudyInstanceUID = str(template.StudyInstanceUID)
-    image.SeriesInstanceUID = source.series.series_instance_uid
-    image.FrameOfReferenceUID = _frame_of_reference_uid(source, template)
-    image.Modality = str(template.get("Modality") or "OT")
-    for keyword in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID",
-                    "StudyDate", "StudyTime"):  # fmt: skip
-        setattr(image, keyword, "")
-    image.Rows, image.Columns = plane.geometry.rows, plane.geometry.columns
-    geometry = plane.geometry
-    image.ImagePositionPatient = _exact(header, "ImagePositionPatient", geometry.position)
-    image.ImageOrientationPatient = _exact(
-        header, "ImageOrientationPatient", (*geometry.row_cosines, *geometry.column_cosines)
-    )
-    image.PixelSpacing = _exact(header, "PixelSpacing", geometry.pixel_spacing)
-    image.SliceThickness = _slice_thickness(source, template)
-    if "LossyImageCompression" in template:
-        image.LossyImageCompression = template.LossyImageCompression
-    return image
-
-
-def _exact(header: Dataset, keyword: str, computed: Sequence[float]) -> list[str]:
-    """Decimal strings of the source itself where it has them: viewers compare them as they are."""
-    if keyword in header and len(header[keyword].value or ()) == len(computed):
-        texts = [str(getattr(v, "original_string", v)).strip() for v in header[keyword].value]
-        if all(len(t) <= 16 for t in texts):
-            return texts
-    return [decimal_string(v) for v in computed]
-
-
-def decimal_string(value: float) -> str:
-    """DS of at most 16 characters that is nearest to a number (PS3.5 section 6.2)."""
-    text = repr(float(value))
-    for digits in range(16, 0, -1):
-        if len(text) <= 16:
-            break
-        text = f"{value:.{digits}g}"
-    return text
-
-
-def _frame_of_reference_uid(source: ImageSeries, template: Dataset) -> str:
-    return str(template.get("FrameOfReferenceUID") or derived_uid("frame", source.series.series_instance_uid))
-
-
-def _pixel_measures(source: ImageSeries, template: Dataset) -> hd.PixelMeasuresSequence:
-    first = source.volume.planes[0]
-    return hd.PixelMeasuresSequence(
-        pixel_spacing=[float(v) for v in _exact(source.header(first), "PixelSpacing", first.geometry.pixel_spacing)],
-        slice_thickness=float(_slice_thickness(source, template)),
-        spacing_between_slices=(
-            float(decimal_string(source.volume.spacing)) if source.volume.spacing is not None else None
-        ),
-    )
-
-
-def _slice_thickness(source: ImageSeries, template: Dataset) -> str:
-    """SliceThickness of the source; else the distance between its planes; else, for a lone plane, 1."""
-    thickness = _number(template.get("SliceThickness"))
-    if thickness:
-        return decimal_string(thickness)
-    heights = [h for h in plane_heights(source.volume, None) if math.isfinite(h)]
-    return decimal_string(min(heights, default=1.0))
-
-
-def _number(value: object) -> float | None:
-    """A positive finite number, or None."""
-    try:
-        number = float(str(value))
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and number > 0 else None
 
 
 def _concept(concept: CodedConcept) -> HighdicomConcept:
@@ -375,7 +315,7 @@ def _refer_to_all(data: Dataset, source: ImageSeries) -> None:
 def _reports(
     source: ImageSeries, template: Dataset, layers: Sequence[LabelVolume], segments: Sequence[_Segment]
 ) -> tuple[SegmentReport, ...]:
-    heights = plane_heights(source.volume, _number(template.get("SliceThickness")))
+    heights = plane_heights(source.volume, positive_number(template.get("SliceThickness")))
     area = float(np.prod(source.volume.planes[0].geometry.pixel_spacing))
     reports = []
     for segment in segments:

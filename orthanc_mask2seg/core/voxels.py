@@ -1,4 +1,4 @@
-"""How bits become labels: decoding of stored pixels, a census of their values, and what each value stands for.
+"""How stored values become labels: a census of them, and what each stands for.
 
 Everything is decided on *stored* values (before Modality LUT): a mask that was written as a copy of a CT inherits the
 CT's RescaleIntercept, which says nothing about 0 and 1. Rescale is used as evidence only.
@@ -6,23 +6,15 @@ CT's RescaleIntercept, which says nothing about 0 and 1. Rescale is used as evid
 
 from __future__ import annotations
 
-import io
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydicom import Dataset, dcmread
-from pydicom.errors import InvalidDicomError
-from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID
+from pydicom import Dataset
 
+from orthanc_mask2seg.core.pixels import StoredArray
 from orthanc_mask2seg.model import Reason, Refusal
-
-MAXIMUM_PIXELS = 2**31
-"""Pixels of one instance beyond this are refused: no mask of a patient is that large, and memory is not endless."""
 
 MAXIMUM_LABELS = 65535
 """SegmentNumber is an unsigned 16 bit number (PS3.3 C.8.20.4)."""
@@ -36,143 +28,6 @@ MANY_THIN_VALUES = 8
 
 EDGE_SHARE = 0.9
 """A value that fills so much of the outermost pixels of all planes surrounds what is segmented."""
-
-StoredArray = npt.NDArray[np.integer[Any]]
-
-_DECODING_ERRORS = (
-    ValueError,
-    RuntimeError,
-    AttributeError,
-    KeyError,
-    IndexError,
-    TypeError,
-    EOFError,
-    OSError,
-    struct.error,
-    OverflowError,
-    MemoryError,
-)
-"""What pydicom and its decoders raise for damaged data; all of it means the same to the user."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """An instance with its pixels.
-
-    Attributes
-    ----------
-    header
-        The data set without pixel data.
-    frames
-        Stored values, shape (frames, rows, columns). Colours are one integer, 0xRRGGBB.
-    """
-
-    header: Dataset
-    frames: StoredArray
-
-
-def decode(content: bytes) -> Decoded | Refusal:
-    """Decode a DICOM file.
-
-    Parameters
-    ----------
-    content
-        A PS3.10 file, or a data set without preamble.
-
-    Returns
-    -------
-    Decoded, or Refusal
-        `invalid_dicom`, `unsupported_pixel_data`, `corrupt_pixel_data` or `too_large`.
-    """
-    try:
-        data = dcmread(io.BytesIO(content), force=True)
-        problem = _unusable(data)
-    except (InvalidDicomError, *_DECODING_ERRORS) as error:
-        return _invalid(error)
-    if problem is not None:
-        return problem
-    try:
-        pixels = data.pixel_array
-        frames = _as_integers(pixels, data)
-    except _DECODING_ERRORS as error:
-        return _corrupt(type(error).__name__)
-    for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData"):
-        if keyword in data:
-            delattr(data, keyword)
-    if frames is None:
-        return Refusal(
-            reason=Reason.NOT_DISCRETE,
-            detail="The pixels are fractions, as in a probability map, not labels.",
-            hint="Export the mask after thresholding, or set a threshold.",
-        )
-    return Decoded(data, frames)
-
-
-def _unusable(data: Dataset) -> Refusal | None:
-    """Why these pixels cannot be decoded at all, or None."""
-    if not any(k in data for k in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
-        if "SOPClassUID" not in data:
-            return _invalid(None)
-        return Refusal(
-            reason=Reason.UNSUPPORTED_PIXEL_DATA,
-            detail="An instance holds no pixel data.",
-            hint="Send the series again; it arrived without its images.",
-        )
-    pixels = int(data.get("Rows") or 0) * int(data.get("Columns") or 0) * int(data.get("NumberOfFrames") or 1)
-    if pixels > MAXIMUM_PIXELS:
-        return Refusal(
-            reason=Reason.TOO_LARGE,
-            detail=f"An image of {pixels:.3g} pixels is larger than any mask of a patient.",
-            hint="Check Rows, Columns and NumberOfFrames of the image.",
-        )
-    meta = getattr(data, "file_meta", None)
-    syntax = UID(str(meta.TransferSyntaxUID)) if meta is not None and "TransferSyntaxUID" in meta else None
-    if syntax is not None and syntax.is_compressed and not _has_decoder(syntax):
-        return Refusal(
-            reason=Reason.UNSUPPORTED_PIXEL_DATA,
-            detail=f"The images are compressed in a way that cannot be read here ({syntax.name}).",
-            hint="Export the mask uncompressed, or with a lossless compression such as RLE or JPEG 2000.",
-        )
-    return None
-
-
-def _has_decoder(syntax: UID) -> bool:
-    if syntax.is_deflated:
-        return True
-    try:
-        return bool(get_decoder(syntax).is_available)
-    except NotImplementedError:
-        return False
-
-
-def _invalid(error: Exception | None) -> Refusal:
-    return Refusal(
-        reason=Reason.INVALID_DICOM,
-        detail="A file of the series is not readable as DICOM.",
-        hint="Export or send the series again.",
-        evidence=(type(error).__name__,) if error else (),
-    )
-
-
-def _corrupt(what: str) -> Refusal:
-    return Refusal(
-        reason=Reason.CORRUPT_PIXEL_DATA,
-        detail="The pixels of an image cannot be decoded: they are damaged or incomplete.",
-        hint="Export or send the series again.",
-        evidence=(what,),
-    )
-
-
-def _as_integers(pixels: npt.NDArray[Any], data: Dataset) -> StoredArray | None:
-    """Shape (frames, rows, columns); None where the pixels hold fractions."""
-    if int(data.get("SamplesPerPixel") or 1) > 1:
-        channels = pixels.astype(np.int32)
-        pixels = (channels[..., 0] << 16) | (channels[..., 1] << 8) | channels[..., 2]
-    if pixels.dtype.kind == "f":
-        if not np.isfinite(pixels).all() or (pixels != np.rint(pixels)).any():
-            return None
-        pixels = pixels.astype(np.int64)
-    return pixels.reshape(-1, *pixels.shape[-2:])
 
 
 @dataclass(slots=True)

@@ -7,14 +7,14 @@ import os
 import signal
 import sys
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from orthanc_mask2seg import __version__
+from orthanc_mask2seg import __version__, logs
 from orthanc_mask2seg.config import Settings
+from orthanc_mask2seg.core.encode import warm_up
 from orthanc_mask2seg.jobs.engine import Engine
 from orthanc_mask2seg.jobs.ledger import SqlLedger
 from orthanc_mask2seg.pacs.orthanc_rest import OrthancArchive
@@ -55,7 +55,7 @@ def serve(
     ConfigurationError
         The status page cannot have its address.
     """
-    prepare_logging(settings.log_level)
+    logs.prepare(settings.log_level)
     stop = stop or threading.Event()
     source = archive or OrthancArchive(
         settings.orthanc_url, settings.orthanc_username, settings.orthanc_password, settings.timeout_seconds
@@ -71,6 +71,7 @@ def serve(
     if start_page is not None and settings.status_port:
         stop_page = start_page(about, settings.status_host, settings.status_port)
     engine.start(make_runner(source, ledger, settings), watcher.job_ended)
+    threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
     thread = threading.Thread(target=watcher.run, args=(stop,), name="watcher", daemon=True)
     thread.start()
     sys.stdout.write(_banner(settings, page=stop_page is not _nothing))
@@ -121,21 +122,3 @@ def _signals(stop: threading.Event) -> Iterator[None]:
         for number, handler in before.items():
             if not stop.is_set():
                 signal.signal(number, handler)
-
-
-class _OneLine(logging.Formatter):
-    """Keeps each record on its line, whatever a file put into an identifier."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return "".join(c if c.isprintable() else "?" for c in super().format(record))
-
-
-def prepare_logging(level: str) -> None:
-    """Log to stderr: identifiers and reasons, never what libraries would tell about the content of files."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    logging.getLogger("orthanc_mask2seg").setLevel(level)
-    for library in ("pydicom", "highdicom", "urllib3", "uvicorn.error"):
-        logging.getLogger(library).setLevel(logging.CRITICAL)
-    warnings.filterwarnings("ignore", module="pydicom|highdicom")

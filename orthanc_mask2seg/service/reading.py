@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from pydicom import Dataset, dcmread
 
 from orthanc_mask2seg.core.geometry import planes_of, stack
-from orthanc_mask2seg.core.voxels import Census, decode
+from orthanc_mask2seg.core.pixels import decode
+from orthanc_mask2seg.core.voxels import Census
 from orthanc_mask2seg.model import ArchiveKey, ImageSeries, Reason, Refusal, Series
 from orthanc_mask2seg.pacs.port import Archive
 

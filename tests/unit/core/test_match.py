@@ -125,7 +125,9 @@ def test_masks_of_one_study_do_not_take_each_other_for_sources() -> None:
     """Liver and spleen lie on the CT, not on one another."""
     made = study(own_uids=True)
     made.others = [
-        mask_series(made.image, blob(made.grid, centre=(0.4, 0.6, 0.4)), own_uids=True, description="spleen", number=902)
+        mask_series(
+            made.image, blob(made.grid, centre=(0.4, 0.6, 0.4)), own_uids=True, description="spleen", number=902
+        )
     ]
     result = outcome(made)
     assert result.source_series_uid == made.image[0].SeriesInstanceUID

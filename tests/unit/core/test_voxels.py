@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 
-from orthanc_mask2seg.core.voxels import Census, Labelling, decode, labelling
+from orthanc_mask2seg.core.pixels import decode
+from orthanc_mask2seg.core.voxels import Census, Labelling, labelling
 from orthanc_mask2seg.model import Reason, Refusal
 from tests.builders import Grid, blob, image_series, set_pixels, study, to_bytes
 
