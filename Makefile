@@ -9,7 +9,7 @@ GET := $(PYTHON) scripts/get_debian.py
 DEBIAN := .state/debian
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all venv test-parts lint format lock
+.PHONY: help run test test-all venv test-parts lint docs format lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ lint: venv ## style, types, and who may import whom
 	$(BIN)/mypy
 	$(BIN)/mypy scripts
 	$(BIN)/lint-imports
+
+docs: venv ## write the generated pages of docs/
+	$(BIN)/python scripts/make_docs.py
 
 format: venv ## mend the style
 	$(BIN)/ruff check --fix .

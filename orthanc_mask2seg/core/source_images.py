@@ -74,6 +74,7 @@ def _frame_of_reference_uid(source: ImageSeries, template: Dataset) -> str:
 
 
 def pixel_measures(source: ImageSeries, template: Dataset) -> hd.PixelMeasuresSequence:
+    """Spacing of the pixels and planes (PS3.3 C.7.6.16.2.1): between planes only where it is the same for all."""
     first = source.volume.planes[0]
     return hd.PixelMeasuresSequence(
         pixel_spacing=[float(v) for v in _exact(source.header(first), "PixelSpacing", first.geometry.pixel_spacing)],

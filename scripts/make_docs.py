@@ -1,0 +1,63 @@
+"""Write the parts of the documentation that follow from the code. `make_docs.py --check` only says what is stale."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from orthanc_mask2seg.config import SETTINGS, Settings
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+
+
+def settings_page() -> str:
+    """docs/settings.md."""
+    rows = []
+    defaults = Settings()
+    for setting in SETTINGS:
+        default = getattr(defaults, setting.field)
+        shown = f"`{default}`" if default != "" else ""
+        rows.append(f"| `{setting.name}` | {shown} | {setting.unit} | {setting.help} | `{setting.variable}` |")
+    return "\n".join(
+        [
+            "# Settings",
+            "",
+            'They are in the `"Mask2Seg"` section of Orthanc\'s own configuration file, which allows comments and',
+            "`${NAME:-default}`. The environment overrides it. An unknown name is an error. Relative paths are relative",
+            "to the configuration file.",
+            "",
+            "| name | default | unit | meaning | environment variable |",
+            "|---|---|---|---|---|",
+            *rows,
+            "",
+            "Without `OrthancUrl`, the address follows from `HttpPort` and `SslEnabled` of the same file; without",
+            "`OrthancUsername`, the first of `RegisteredUsers` is taken.",
+            "",
+        ]
+    )
+
+
+PAGES: dict[str, Callable[[], str]] = {"settings.md": settings_page}
+
+
+def stale() -> list[str]:
+    """Names of the pages that are not what the code says."""
+    return [name for name, page in PAGES.items() if not _is_current(DOCS / name, page())]
+
+
+def _is_current(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text(encoding="utf-8") == text
+
+
+def main() -> None:
+    """Write or check."""
+    if "--check" in sys.argv:
+        found = stale()
+        sys.exit(f"stale: {', '.join(found)}; run make docs" if found else 0)
+    for name, page in PAGES.items():
+        (DOCS / name).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
