@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import json5
 
+from orthanc_mask2seg.core.rules import Rule, parse_rule
 from orthanc_mask2seg.errors import ConfigurationError
 
 SECTION = "Mask2Seg"
@@ -42,6 +43,12 @@ class Settings:
     timeout_seconds: float = 60.0
     position_tolerance_mm: float = 0.05
     series_number_offset: int = 5000
+    threshold: float = 0.0
+    resample: str = "nearest"
+    maximum_volume_change: float = 0.1
+    trust_order: bool = False
+    merge: str = "series"
+    rules: tuple[Rule, ...] = ()
     log_level: str = "INFO"
 
     def __repr__(self) -> str:
@@ -96,6 +103,12 @@ SETTINGS = (
     Setting("TimeoutSeconds", "s", "Longest wait for one answer of Orthanc.", _positive),
     Setting("PositionToleranceMm", "mm", "Planes closer than this are the same plane.", _positive),
     Setting("SeriesNumberOffset", "", "SeriesNumber of a SEG: this plus that of its mask.", _not_negative),
+    Setting("Threshold", "", "Of a probability map, pixels from this rescaled value on are foreground; 0: refuse."),
+    Setting("Resample", "", "A mask on another grid: nearest, or refuse.", lambda v: v in {"nearest", "refuse"}),
+    Setting("MaximumVolumeChange", "share", "Largest change of a segment's volume by resampling.", _not_negative),
+    Setting("TrustOrder", "", "Pair the slices of a mask without positions by InstanceNumber."),
+    Setting("Merge", "", "One SEG per mask series, or per study.", lambda v: v in {"series", "study"}),
+    Setting("Rules", "list", "Series that are masks or are ignored, by patterns: see docs/rules.md."),
     Setting("LogLevel", "", "DEBUG, INFO, WARNING or ERROR.", lambda v: v in {"DEBUG", "INFO", "WARNING", "ERROR"}),
 )
 
@@ -202,6 +215,8 @@ def _parsed(setting: Setting, text: str) -> Any:
     try:
         if isinstance(default, bool):
             return _BOOLEANS[text.strip().lower()]
+        if isinstance(default, tuple):
+            return json5.loads(text)
         return type(default)(text)
     except (KeyError, ValueError) as error:
         raise ConfigurationError(f"{setting.variable} must be of type {type(default).__name__}") from error
@@ -210,6 +225,8 @@ def _parsed(setting: Setting, text: str) -> Any:
 def _checked(setting: Setting, value: Any, where: str) -> Any:
     default = getattr(_DEFAULTS, setting.field)
     wanted = type(default)
+    if wanted is tuple:
+        return _rules(value, where)
     if wanted is float and type(value) is int:
         value = float(value)
     if type(value) is not wanted:
@@ -218,6 +235,18 @@ def _checked(setting: Setting, value: Any, where: str) -> Any:
         shown = "" if setting.field in SECRET else f": {value!r}"
         raise ConfigurationError(f"{where} has a value that is not allowed{shown}. {setting.help}")
     return value
+
+
+def _rules(value: Any, where: str) -> tuple[Rule, ...]:
+    if not isinstance(value, list):
+        raise ConfigurationError(f"{where} must be a list of rules")
+    rules = []
+    for number, document in enumerate(value, start=1):
+        try:
+            rules.append(parse_rule(document))
+        except ValueError as error:
+            raise ConfigurationError(f"{where}, rule {number}: {error}") from error
+    return tuple(rules)
 
 
 def _secret(path: str) -> str:

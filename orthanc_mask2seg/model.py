@@ -194,11 +194,14 @@ class ImageSeries:
     ----------
     headers
         One data set per instance, without pixel data; `Plane.index` points into it.
+    phase
+        What tells this stack from other stacks of the same series; '' where it is the only one.
     """
 
     series: Series
     headers: tuple[Dataset, ...]
     volume: VolumeGeometry
+    phase: str = ""
 
     def header(self, plane: Plane) -> Dataset:
         """Header of the instance that holds a plane."""

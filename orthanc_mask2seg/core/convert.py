@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
 from pydicom import Dataset
 
 from orthanc_mask2seg.core.encode import Recipe, encode
-from orthanc_mask2seg.core.geometry import place
+from orthanc_mask2seg.core.geometry import place, plane_heights
 from orthanc_mask2seg.core.match import Match
-from orthanc_mask2seg.core.pixels import StoredArray, decode
+from orthanc_mask2seg.core.pixels import StoredArray
+from orthanc_mask2seg.core.resample import resample, volume_change, volumes
 from orthanc_mask2seg.core.segments import describe, renumbered_colours
-from orthanc_mask2seg.core.verify import Truth, verify
+from orthanc_mask2seg.core.source_images import positive_number
+from orthanc_mask2seg.core.verify import ResampledTruth, Truth, verify
 from orthanc_mask2seg.core.voxels import Census, Labelling, labelling
 from orthanc_mask2seg.model import ImageSeries, LabelArray, LabelVolume, Reason, Refusal, Segmentation, SegmentSpec, Uid
 
@@ -43,60 +44,13 @@ class Converted:
     evidence: tuple[str, ...]
 
 
-def read_planes(mask: ImageSeries, contents: Iterable[bytes]) -> tuple[StoredArray, ...] | Refusal:
-    """Decode the pixels of a mask.
-
-    Parameters
-    ----------
-    contents
-        The DICOM files of `mask.headers`, in that order.
-
-    Returns
-    -------
-    tuple of arrays, or Refusal
-        Stored values of each plane in the order of the mask's volume, shape (rows, columns) each; or why a file
-        cannot be read.
-    """
-    frames: list[StoredArray] = []
-    for header, content in zip(mask.headers, contents, strict=True):
-        decoded = decode(content)
-        if isinstance(decoded, Refusal):
-            return decoded
-        if decoded.header.get("SOPInstanceUID") != header.get("SOPInstanceUID"):
-            return _changed()
-        frames.append(_narrow(decoded.frames))
-    planes = []
-    for plane in mask.volume.planes:
-        number = (plane.frame_number or 1) - 1
-        pixels = frames[plane.index]
-        expected = plane.geometry.rows, plane.geometry.columns
-        if number >= len(pixels) or pixels.shape[1:] != expected:
-            return _changed()
-        planes.append(pixels[number])
-    return tuple(planes)
-
-
-def _changed() -> Refusal:
-    return Refusal(
-        reason=Reason.CORRUPT_PIXEL_DATA,
-        detail="The pixels of an image do not fit its header.",
-        hint="Export or send the series again.",
-    )
-
-
-def _narrow(frames: StoredArray) -> StoredArray:
-    """The same values in the smallest type that holds them: most masks need one byte per voxel."""
-    if frames.dtype.itemsize == 1:
-        return frames
-    low, high = int(frames.min()), int(frames.max())
-    for kind in (np.uint8, np.int16, np.uint16):
-        if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
-            return frames.astype(kind)
-    return frames
-
-
 def convert(
-    masks: Sequence[Matched], template: Dataset, *, series_number_offset: int, label: str = ""
+    masks: Sequence[Matched],
+    template: Dataset,
+    *,
+    series_number_offset: int,
+    label: str = "",
+    maximum_volume_change: float = 0.1,
 ) -> Converted | Refusal:
     """Convert masks of one source into one verified segmentation.
 
@@ -110,6 +64,8 @@ def convert(
         SeriesNumber of the SEG is this plus that of the first mask.
     label
         Name of the segment instead of the one from the mask's SeriesDescription.
+    maximum_volume_change
+        Largest relative change of a segment's volume where a mask on another grid is resampled.
 
     Returns
     -------
@@ -127,16 +83,16 @@ def convert(
     evidence: list[str] = []
     empty: Refusal | None = None
     for mask in masks:
-        found = _labels(mask)
+        found = _labels(mask, maximum_volume_change)
         if isinstance(found, Refusal):
             if found.reason is not Reason.EMPTY_MASK:
                 return found
             empty = found
             continue
-        layer, how = found
+        layer, how, told = found
         layers.append(layer)
         truths.append((mask, how))
-        evidence += how.evidence
+        evidence += [*how.evidence, *told]
     if not layers:
         assert empty is not None
         return empty
@@ -148,7 +104,7 @@ def convert(
     return Converted(segmentation=segmentation, evidence=tuple(evidence))
 
 
-def _labels(mask: Matched) -> tuple[LabelVolume, Labelling] | Refusal:
+def _labels(mask: Matched, largest: float) -> tuple[LabelVolume, Labelling, tuple[str, ...]] | Refusal:
     """Labels of one mask on the grid of its source."""
     census = Census()
     for plane in mask.stored:
@@ -157,6 +113,33 @@ def _labels(mask: Matched) -> tuple[LabelVolume, Labelling] | Refusal:
     how = labelling(census, header)
     if isinstance(how, Refusal):
         return how
+    found = _resampled(mask, how, largest) if mask.match.resampled else _placed(mask, how)
+    if isinstance(found, Refusal):
+        return found
+    planes, told = found
+    labels_found = sorted(set(how.labels.values()))
+    return LabelVolume(planes=planes, specs=_specs(labels_found, header)), how, told
+
+
+def _resampled(
+    mask: Matched, how: Labelling, largest: float
+) -> tuple[dict[int, LabelArray], tuple[str, ...]] | Refusal:
+    labels = [how.apply(stored) for stored in mask.stored]
+    thickness = _thickness(mask.mask)
+    source = mask.match.source
+    planes = resample(labels, mask.mask.volume, source.volume, thickness)
+    own = {i: plane for i, plane in enumerate(labels) if plane.any()}
+    told = volume_change(
+        volumes(own, mask.mask.volume, thickness), volumes(planes, source.volume, _thickness(source)), largest
+    )
+    return told if isinstance(told, Refusal) else (planes, told)
+
+
+def _thickness(series: ImageSeries) -> float | None:
+    return positive_number(series.header(series.volume.planes[0]).get("SliceThickness"))
+
+
+def _placed(mask: Matched, how: Labelling) -> tuple[dict[int, LabelArray], tuple[str, ...]] | Refusal:
     planes: dict[int, LabelArray] = {}
     for pair in mask.match.pairs:
         labels = how.apply(mask.stored[pair.mask_plane])
@@ -171,8 +154,7 @@ def _labels(mask: Matched) -> tuple[LabelVolume, Labelling] | Refusal:
                 hint="Export the mask on the grid of the images it was drawn on.",
             )
         planes[pair.source_plane] = placed
-    labels_found = sorted(set(how.labels.values()))
-    return LabelVolume(planes=planes, specs=_specs(labels_found, header)), how
+    return planes, ()
 
 
 def _specs(labels: Sequence[int], header: Dataset) -> Mapping[int, SegmentSpec]:
@@ -190,13 +172,25 @@ def _with_colours(layers: Sequence[LabelVolume]) -> list[LabelVolume]:
     return coloured
 
 
-def _truths(masks: Sequence[tuple[Matched, Labelling]], layers: Sequence[LabelVolume]) -> Iterator[Truth]:
+def _truths(
+    masks: Sequence[tuple[Matched, Labelling]], layers: Sequence[LabelVolume]
+) -> Iterator[Truth | ResampledTruth]:
     number = 1
     for (mask, how), layer in zip(masks, layers, strict=True):
         numbers = {label: number + place for place, label in enumerate(layer.specs)}
         number += len(numbers)
-        for plane, stored in zip(mask.mask.volume.planes, mask.stored, strict=True):
-            yield Truth(geometry=plane.geometry, labels=how.apply(stored), segment_numbers=numbers)
+        planes = (
+            Truth(geometry=plane.geometry, labels=how.apply(stored), segment_numbers=numbers)
+            for plane, stored in zip(mask.mask.volume.planes, mask.stored, strict=True)
+        )
+        if not mask.match.resampled:
+            yield from planes
+            continue
+        yield ResampledTruth(
+            planes=tuple(planes),
+            heights=plane_heights(mask.mask.volume, _thickness(mask.mask)),
+            targets=tuple(p.geometry for p in mask.match.source.volume.planes),
+        )
 
 
 def _recipe(masks: Sequence[Matched], series_number_offset: int, label: str) -> Recipe:

@@ -30,6 +30,9 @@ MASK_WORDS = re.compile(
 )
 """Words in a SeriesDescription by which people call their masks."""
 
+CLEAR_MASK = 0.75
+"""A series without positions that has less evidence than this, and nobody names, is a screenshot, not a mask."""
+
 CLEAR_MARGIN = 0.15
 """A series is taken for the mask of another few-valued series only if it has so much more evidence."""
 

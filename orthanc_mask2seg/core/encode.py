@@ -95,7 +95,7 @@ def encode(source: ImageSeries, template: Dataset, layers: Sequence[LabelVolume]
     used = sorted(set().union(*(layer.planes.keys() for layer in layers)))
     identity = _identity(source, template, layers, recipe)
     data = _with_highdicom(source, template, segments, used, _pixels(layers, segments, used), recipe, identity)
-    _settle(data, source, template, recipe, identity)
+    _settle(data, source, template, recipe, identity, used)
     buffer = io.BytesIO()
     data.save_as(buffer, enforce_file_format=True)
     return Segmentation(
@@ -264,6 +264,7 @@ def _settle(
     template: Dataset,
     recipe: Recipe,
     identity: str,
+    used: Sequence[int],
 ) -> None:
     """Write over what highdicom took from the clock, the dice and the plain images."""
     frame_of_reference_uid = data.FrameOfReferenceUID
@@ -278,8 +279,22 @@ def _settle(
         item.DimensionOrganizationUID = organization
     for equipment in data.get("ContributingEquipmentSequence") or ():
         equipment.ContributionDateTime = recipe.moment.strftime("%Y%m%d%H%M%S")
+    _refer_to_frames(data, source, used)
     _refer_to_all(data, source)
     _clear_padding(data)
+
+
+def _refer_to_frames(data: Dataset, source: ImageSeries, used: Sequence[int]) -> None:
+    """Name the frame of a multi-frame source that each of our frames lies on (PS3.3 table C.7.6.16-12b)."""
+    if all(plane.frame_number is None for plane in source.volume.planes):
+        return
+    planes = [source.volume.planes[i] for i in used]
+    positions = np.array([p.geometry.position for p in planes])
+    for item in data.PerFrameFunctionalGroupsSequence:
+        here = np.array(item.PlanePositionSequence[0].ImagePositionPatient, float)
+        plane = planes[int(np.argmin(np.abs(positions - here).sum(axis=1)))]
+        reference = item.DerivationImageSequence[0].SourceImageSequence[0]
+        reference.ReferencedFrameNumber = plane.frame_number
 
 
 def _clear_padding(data: Dataset) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.datadict import dictionary_is_retired
 
-from orthanc_mask2seg.core.geometry import POSITION_TOLERANCE_MM, GridMap, grid_map, parallel
+from orthanc_mask2seg.core.geometry import POSITION_TOLERANCE_MM, GridMap, grid_map, index_affine, parallel
 from orthanc_mask2seg.model import Candidate, Evidence, ImageSeries, Reason, Refusal, Uid
 
 GOOD_SCORE = 0.6
@@ -27,6 +27,10 @@ SHARED_INSTANCES = 0.15
 SAME_FRAME_OF_REFERENCE = 0.1
 SAME_COPIED_TAGS = 0.15
 COINCIDENT = 0.6
+OTHER_GRID = 0.5
+
+OTHER_SIZE = 0.02
+"""Relative difference of voxel sizes, or of directions, from which on a grid is another one."""
 
 _NOT_COPIED = frozenset(
     {
@@ -58,14 +62,18 @@ class Match:
     ----------
     pairs
         Every plane of the mask with its plane of the source.
+        Empty where the mask has to be resampled.
     missing
         Planes of the source that the mask does not cover.
+    resampled
+        The mask lies on another grid of the same frame of reference.
     """
 
     source: ImageSeries
     pairs: tuple[Pair, ...]
     missing: int
     candidates: tuple[Candidate, ...]
+    resampled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +81,7 @@ class _Weighed:
     source: ImageSeries
     pairs: tuple[Pair, ...]
     candidate: Candidate
+    resampled: bool = False
 
 
 def match(
@@ -80,6 +89,8 @@ def match(
     sources: Sequence[ImageSeries],
     unusable: Sequence[tuple[Uid, Refusal]] = (),
     tolerance: float = POSITION_TOLERANCE_MM,
+    *,
+    may_resample: bool = False,
 ) -> Match | Refusal:
     """Find the series that a mask was drawn on.
 
@@ -93,6 +104,8 @@ def match(
         Series that could not be a source, with the reason: they are shown among the candidates.
     tolerance
         Planes and pixels closer than this (mm) are the same.
+    may_resample
+        A mask on another grid of the same frame of reference fits, if less well than one on the same grid.
 
     Returns
     -------
@@ -111,7 +124,7 @@ def match(
     if strangers:
         return _another_patient(len(strangers), out)
     weighed = sorted(
-        _tell_apart(mask, [_weigh(mask, source, tolerance) for source in sources]),
+        _tell_apart(mask, [_weigh(mask, source, tolerance, may_resample=may_resample) for source in sources]),
         key=lambda w: (-w.candidate.score, w.candidate.series_instance_uid),
     )
     candidates = (*(w.candidate for w in weighed), *out)
@@ -121,8 +134,8 @@ def match(
     if len(good) > 1 and good[0].candidate.score - good[1].candidate.score < CLEAR_LEAD:
         return _ambiguous(good, candidates)
     best = good[0]
-    missing = len(best.source.volume.planes) - len({p.source_plane for p in best.pairs})
-    return Match(source=best.source, pairs=best.pairs, missing=missing, candidates=candidates)
+    missing = 0 if best.resampled else len(best.source.volume.planes) - len({p.source_plane for p in best.pairs})
+    return Match(source=best.source, pairs=best.pairs, missing=missing, candidates=candidates, resampled=best.resampled)
 
 
 def _unusable(uid: Uid, refusal: Refusal) -> Candidate:
@@ -163,9 +176,12 @@ def _ambiguous(good: Sequence[_Weighed], candidates: tuple[Candidate, ...]) -> R
     )
 
 
-def _weigh(mask: ImageSeries, source: ImageSeries, tolerance: float) -> _Weighed:
+def _weigh(mask: ImageSeries, source: ImageSeries, tolerance: float, *, may_resample: bool) -> _Weighed:
     evidence: list[Evidence] = []
     pairs: tuple[Pair, ...] = ()
+    resampled = False
+    if source.phase:
+        evidence.append(Evidence(text=f"the stack with {source.phase}", weight=0.0))
     frames = _frames_of_reference(mask), _frames_of_reference(source)
     if frames[0] and frames[1] and frames[0] != frames[1]:
         evidence.append(Evidence(text="another frame of reference", weight=-1.0))
@@ -173,19 +189,22 @@ def _weigh(mask: ImageSeries, source: ImageSeries, tolerance: float) -> _Weighed
         evidence.append(Evidence(text="the planes are not parallel", weight=-1.0))
     else:
         pairs = _pairs(mask, source, tolerance)
-        evidence += _of_geometry(mask, source, pairs, tolerance)
+        resampled = may_resample and bool(frames[0]) and frames[0] == frames[1] and _other_grid(mask, source, pairs)
+        evidence += _of_other_grid(mask, source) if resampled else _of_geometry(mask, source, pairs, tolerance)
         if frames[0] and frames[0] == frames[1]:
             evidence.append(Evidence(text="same frame of reference", weight=SAME_FRAME_OF_REFERENCE))
         evidence += _of_shared_instances(mask, source)
-    return _weighed(source, pairs, evidence)
+    return _weighed(source, () if resampled else pairs, evidence, resampled=resampled)
 
 
-def _weighed(source: ImageSeries, pairs: tuple[Pair, ...], evidence: Sequence[Evidence]) -> _Weighed:
+def _weighed(
+    source: ImageSeries, pairs: tuple[Pair, ...], evidence: Sequence[Evidence], *, resampled: bool = False
+) -> _Weighed:
     score = min(1.0, max(0.0, sum(e.weight for e in evidence)))
     candidate = Candidate(
         series_instance_uid=source.series.series_instance_uid, score=round(score, 4), evidence=tuple(evidence)
     )
-    return _Weighed(source=source, pairs=pairs, candidate=candidate)
+    return _Weighed(source=source, pairs=pairs, candidate=candidate, resampled=resampled)
 
 
 def _frames_of_reference(series: ImageSeries) -> frozenset[str]:
@@ -239,6 +258,33 @@ def _of_geometry(mask: ImageSeries, source: ImageSeries, pairs: Sequence[Pair], 
     return evidence
 
 
+def _voxel(series: ImageSeries) -> tuple[float, float, float]:
+    """Distance between planes (0 where there is no single one), rows and columns, mm."""
+    first = series.volume.planes[0].geometry
+    return (series.volume.spacing or 0.0, *first.pixel_spacing)
+
+
+def _other_grid(mask: ImageSeries, source: ImageSeries, pairs: Sequence[Pair]) -> bool:
+    """Whether the mask has voxels of another size, or another direction in the plane.
+
+    A grid of the same voxels that lies a fraction of a voxel off is an error of placement, not another grid.
+    """
+    if len(pairs) == len(mask.volume.planes) or mask.volume.spacing is None:
+        return False
+    a, b = mask.volume.planes[0].geometry, source.volume.planes[0].geometry
+    matrix, _ = index_affine(a, b)
+    turned = np.abs(matrix / np.abs(matrix).max() - np.rint(matrix / np.abs(matrix).max())).max() > OTHER_SIZE
+    ours, theirs = np.array(_voxel(mask)), np.array(_voxel(source))
+    if np.abs(matrix[0, 0]) < np.abs(matrix[0, 1]):
+        ours = ours[[0, 2, 1]]
+    return bool(turned or np.abs(ours - theirs).max() > OTHER_SIZE * theirs[1:].min())
+
+
+def _of_other_grid(mask: ImageSeries, source: ImageSeries) -> list[Evidence]:
+    texts = [" x ".join(f"{v:.4g}" for v in _voxel(s)) for s in (mask, source)]
+    return [Evidence(text=f"another grid: voxels of {texts[0]} mm, source {texts[1]} mm", weight=OTHER_GRID)]
+
+
 def _difference(mask: ImageSeries, source: ImageSeries) -> str:
     """How far the first mask plane is from the nearest source plane, for people."""
     first = mask.volume.planes[0].geometry
@@ -284,23 +330,29 @@ def _tell_apart(mask: ImageSeries, weighed: Sequence[_Weighed]) -> list[_Weighed
     Two reconstructions of one scan share their geometry to the last digit; a mask that was written as a copy of one
     carries that one's ConvolutionKernel, times and window.
     """
-    good = [w for w in weighed if w.candidate.score >= GOOD_SCORE]
+    good = [i for i, w in enumerate(weighed) if w.candidate.score >= GOOD_SCORE and w.pairs]
     if len(good) < 2:
         return list(weighed)
-    texts = [_comparable(w.source.header(w.source.volume.planes[w.pairs[0].source_plane])) for w in good]
-    own = _comparable(mask.header(mask.volume.planes[good[0].pairs[0].mask_plane]))
+    texts = [_comparable(_first_paired(weighed[i])) for i in good]
+    own = _comparable(mask.header(mask.volume.planes[weighed[good[0]].pairs[0].mask_plane]))
     telling = [k for k in own if len({t.get(k, "") for t in texts}) > 1]
     if not telling:
         return list(weighed)
-    added = {}
-    for w, text in zip(good, texts, strict=True):
+    result = list(weighed)
+    for i, text in zip(good, texts, strict=True):
+        w = weighed[i]
         same = sum(text.get(k) == own[k] for k in telling)
         evidence = Evidence(
             text=f"{same} of {len(telling)} attributes in which the candidates differ are as in the mask",
             weight=SAME_COPIED_TAGS * same / len(telling),
         )
-        added[w.candidate.series_instance_uid] = _weighed(w.source, w.pairs, (*w.candidate.evidence, evidence))
-    return [added.get(w.candidate.series_instance_uid, w) for w in weighed]
+        result[i] = _weighed(w.source, w.pairs, (*w.candidate.evidence, evidence))
+    return result
+
+
+def _first_paired(weighed: _Weighed) -> Dataset:
+    source = weighed.source
+    return source.header(source.volume.planes[weighed.pairs[0].source_plane])
 
 
 def _comparable(header: Dataset) -> dict[str, str]:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import UID
 
 from orthanc_mask2seg.model import Reason, Refusal
@@ -23,7 +24,7 @@ from orthanc_mask2seg.model import Reason, Refusal
 MAXIMUM_PIXELS = 2**31
 """Pixels of one instance beyond this are refused: no mask of a patient is that large, and memory is not endless."""
 
-StoredArray = npt.NDArray[np.integer[Any]]
+StoredArray = npt.NDArray[np.integer[Any] | np.floating[Any]]
 
 _DECODING_ERRORS = (
     ValueError,
@@ -50,11 +51,20 @@ class Decoded:
     header
         The data set without pixel data.
     frames
-        Stored values, shape (frames, rows, columns). Colours are one integer, 0xRRGGBB.
+        Stored values, shape (frames, rows, columns): integers, or fractions of a floating point image. Colours are
+        one integer each, 0xRRGGBB.
+    coloured
+        The values are colours.
     """
 
     header: Dataset
     frames: StoredArray
+    coloured: bool = False
+
+    @property
+    def fractions(self) -> bool:
+        """Whether the values are not whole numbers, as in a probability map."""
+        return self.frames.dtype.kind == "f"
 
 
 def decode(content: bytes) -> Decoded | Refusal:
@@ -78,20 +88,13 @@ def decode(content: bytes) -> Decoded | Refusal:
     if problem is not None:
         return problem
     try:
-        pixels = data.pixel_array
-        frames = _as_integers(pixels, data)
+        frames = _one_value_per_pixel(data.pixel_array, data)
     except _DECODING_ERRORS as error:
         return _corrupt(type(error).__name__)
     for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData"):
         if keyword in data:
             delattr(data, keyword)
-    if frames is None:
-        return Refusal(
-            reason=Reason.NOT_DISCRETE,
-            detail="The pixels are fractions, as in a probability map, not labels.",
-            hint="Export the mask after thresholding, or set a threshold.",
-        )
-    return Decoded(data, frames)
+    return Decoded(data, frames, coloured=_is_coloured(data))
 
 
 def _unusable(data: Dataset) -> Refusal | None:
@@ -149,13 +152,22 @@ def _corrupt(what: str) -> Refusal:
     )
 
 
-def _as_integers(pixels: npt.NDArray[Any], data: Dataset) -> StoredArray | None:
-    """Shape (frames, rows, columns); None where the pixels hold fractions."""
-    if int(data.get("SamplesPerPixel") or 1) > 1:
+def _is_coloured(data: Dataset) -> bool:
+    return int(data.get("SamplesPerPixel") or 1) > 1 or data.get("PhotometricInterpretation") == "PALETTE COLOR"
+
+
+def _one_value_per_pixel(pixels: npt.NDArray[Any], data: Dataset) -> StoredArray:
+    """Shape (frames, rows, columns): colours packed into one integer, whole numbers as integers."""
+    if data.get("PhotometricInterpretation") == "PALETTE COLOR":
+        pixels = apply_color_lut(pixels, data)
+        if pixels.dtype.itemsize > 1:
+            pixels = pixels >> 8
+    if _is_coloured(data):
         channels = pixels.astype(np.int32)
         pixels = (channels[..., 0] << 16) | (channels[..., 1] << 8) | channels[..., 2]
     if pixels.dtype.kind == "f":
-        if not np.isfinite(pixels).all() or (pixels != np.rint(pixels)).any():
-            return None
-        pixels = pixels.astype(np.int64)
+        if not np.isfinite(pixels).all():
+            raise ValueError("not a number")
+        if (pixels == np.rint(pixels)).all() and np.abs(pixels).max(initial=0) < 2**31:
+            pixels = pixels.astype(np.int64)
     return pixels.reshape(-1, *pixels.shape[-2:])

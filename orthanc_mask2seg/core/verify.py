@@ -41,7 +41,26 @@ class Truth:
     segment_numbers: Mapping[int, int]
 
 
-def verify(content: bytes, truths: Iterable[Truth]) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResampledTruth:
+    """A mask on another grid: what each voxel of the SEG's grid has to hold follows from where its centre lies.
+
+    Attributes
+    ----------
+    planes
+        All planes of the mask, also those without a label.
+    heights
+        Thickness of the slab (mm) that each of them stands for.
+    targets
+        All planes of the source.
+    """
+
+    planes: tuple[Truth, ...]
+    heights: tuple[float, ...]
+    targets: tuple[PlaneGeometry, ...]
+
+
+def verify(content: bytes, truths: Iterable[Truth | ResampledTruth]) -> int:
     """Compare an encoded BINARY SEG with the planes of its masks.
 
     Parameters
@@ -49,7 +68,7 @@ def verify(content: bytes, truths: Iterable[Truth]) -> int:
     content
         The DICOM file.
     truths
-        Every plane of every mask that has a label.
+        Every plane of every mask that has a label; a mask on another grid as a whole.
 
     Returns
     -------
@@ -64,6 +83,9 @@ def verify(content: bytes, truths: Iterable[Truth]) -> int:
     frames = _Frames(dcmread(io.BytesIO(content)))
     compared = 0
     for truth in truths:
+        if isinstance(truth, ResampledTruth):
+            compared += _verify_resampled(frames, truth)
+            continue
         rows, columns = np.nonzero(truth.labels)
         values = truth.labels[rows, columns]
         for label in np.unique(values).tolist():
@@ -74,6 +96,36 @@ def verify(content: bytes, truths: Iterable[Truth]) -> int:
     if compared != frames.foreground:
         raise VerificationError(f"the SEG holds {frames.foreground} labelled voxels, the mask {compared}")
     return compared
+
+
+def _verify_resampled(frames: _Frames, truth: ResampledTruth) -> int:
+    compared = 0
+    for target in truth.targets:
+        rows, columns = (a.ravel() for a in np.indices((target.rows, target.columns)))
+        points = _points(target, rows, columns)
+        expected = _labels_at(points, truth)
+        for label in np.unique(expected[expected > 0]).tolist():
+            inside = points[expected == label]
+            frames.take(truth.planes[0].segment_numbers[label], inside)
+            compared += len(inside)
+    return compared
+
+
+def _labels_at(points: npt.NDArray[np.float64], truth: ResampledTruth) -> npt.NDArray[np.uint16]:
+    """Label of the mask voxel whose centre is nearest to each point of one plane; 0 outside of the mask's slabs."""
+    normal = np.cross(truth.planes[0].geometry.row_cosines, truth.planes[0].geometry.column_cosines)
+    offsets = np.array([np.dot(normal, p.geometry.position) for p in truth.planes]) - float(points[0] @ normal)
+    nearest = int(np.argmin(np.abs(offsets)))
+    plane = truth.planes[nearest]
+    result = np.zeros(len(points), np.uint16)
+    if abs(offsets[nearest]) > truth.heights[nearest] * (0.5 + 1e-6):
+        return result
+    from_first = points - np.array(plane.geometry.position)
+    row = np.rint(from_first @ np.array(plane.geometry.column_cosines) / plane.geometry.pixel_spacing[0]).astype(int)
+    column = np.rint(from_first @ np.array(plane.geometry.row_cosines) / plane.geometry.pixel_spacing[1]).astype(int)
+    inside = (row >= 0) & (row < plane.labels.shape[0]) & (column >= 0) & (column < plane.labels.shape[1])
+    result[inside] = plane.labels[row[inside], column[inside]]
+    return result
 
 
 def _points(plane: PlaneGeometry, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:

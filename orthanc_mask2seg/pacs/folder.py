@@ -113,6 +113,10 @@ class FolderArchive(Archive):
         """One data set per file, without pixels, private and very long elements."""
         return tuple(self._header(key) for key in series.instance_keys)
 
+    def calling_aet(self, series: Series) -> str:  # noqa: ARG002 - files do not say
+        """Nothing: files do not say who sent them."""
+        return ""
+
     def content(self, instance: ArchiveKey) -> bytes:
         """The bytes of a file."""
         if instance not in self._headers and instance not in self._stored:

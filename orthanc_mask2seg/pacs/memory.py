@@ -96,6 +96,10 @@ class MemoryArchive(Archive, Journal):
         """One data set per instance, without pixels, private and very long elements."""
         return tuple(header_of(self.content(key)) for key in series.instance_keys)
 
+    def calling_aet(self, series: Series) -> str:  # noqa: ARG002 - memory is told by nobody
+        """Nothing: no modality sends to memory."""
+        return ""
+
     def content(self, instance: ArchiveKey) -> bytes:
         """The DICOM file of an instance."""
         with self._lock:

@@ -166,6 +166,17 @@ class OrthancArchive(Archive, Journal):
                 raise NotInArchive("Some instances of the series have gone from Orthanc meanwhile")
             return headers_from(found[name] for name in series.instance_keys)
 
+    def calling_aet(self, series: Series) -> str:
+        """Application entity title that sent the first instance; '' where it came by HTTP."""
+        key = checked_id(series.instance_keys[0])
+        try:
+            found = self._http.index(
+                "who sent a series", lambda client: client.get_instances_id_metadata_name(key, "RemoteAET")
+            )
+        except NotInArchive:
+            return ""
+        return str(found)
+
     def content(self, instance: ArchiveKey) -> bytes:
         """The DICOM file of an instance, compared with the MD5 that Orthanc keeps."""
         if not self._verify_downloads:

@@ -52,6 +52,9 @@ class Archive(Protocol):
         Text is decoded; long or private values may be missing.
         """
 
+    def calling_aet(self, series: Series) -> str:
+        """Application entity title that sent the series; '' where the archive does not know."""
+
     def content(self, instance: ArchiveKey) -> bytes:
         """The DICOM file (PS3.10) of an instance, byte for byte as it was stored."""
 

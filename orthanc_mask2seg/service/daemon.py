@@ -63,7 +63,7 @@ def serve(
     state = Path(settings.state)
     engine = Engine(state, workers=settings.workers)
     ledger = SqlLedger(state)
-    watcher = Watcher(source, ledger, engine, settings, lambda series: passes_over(source, series))
+    watcher = Watcher(source, ledger, engine, settings, lambda series: passes_over(source, series, settings))
     about = ServiceState(
         version=__version__, archive=settings.orthanc_url, state=state, jobs=engine, watcher=watcher.status
     )

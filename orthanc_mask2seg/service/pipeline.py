@@ -12,13 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from orthanc_mask2seg.config import Settings
-from orthanc_mask2seg.core.convert import Converted, Matched, convert, read_planes
-from orthanc_mask2seg.core.detect import CLEAR_MARGIN, mask_evidence, may_be_source, weight
-from orthanc_mask2seg.core.match import GOOD_SCORE, Match, match
-from orthanc_mask2seg.core.voxels import Census
+from orthanc_mask2seg.core.convert import Converted, Matched, convert
+from orthanc_mask2seg.core.mask_planes import read_planes
+from orthanc_mask2seg.core.match import Match
 from orthanc_mask2seg.model import (
-    Evidence,
-    ImageSeries,
     Outcome,
     OutputReport,
     Reason,
@@ -30,7 +27,9 @@ from orthanc_mask2seg.model import (
     Uid,
 )
 from orthanc_mask2seg.pacs.port import Archive
-from orthanc_mask2seg.service.reading import MASK_SAMPLES, SOURCE_SAMPLES, open_series, sample, template_of
+from orthanc_mask2seg.service.matching import Found, Matcher
+from orthanc_mask2seg.service.reading import template_of
+from orthanc_mask2seg.service.sieve import passes_over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,15 +63,6 @@ class Task:
     named_as_mask: bool = False
     rested: bool = True
     store: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Candidate:
-    """A mask on its way, with what was seen of it."""
-
-    image: ImageSeries
-    census: Census
-    evidence: tuple[Evidence, ...]
 
 
 @dataclass(slots=True)
@@ -110,153 +100,81 @@ def run(archive: Archive, task: Task, settings: Settings) -> tuple[Result, ...] 
         A fault: of the archive, or of this software.
     """
     watch = _Stopwatch()
+    masks = _with_others_of_study(archive, task.masks, settings) if settings.merge == "study" else task.masks
+    matcher = Matcher(
+        archive,
+        settings,
+        sources=task.sources,
+        named_as_mask=task.named_as_mask,
+        not_sources=frozenset(m.series_instance_uid for m in masks),
+    )
     results: list[Result] = []
-    groups: dict[Uid, list[tuple[_Candidate, Match]]] = {}
-    opened: dict[str, ImageSeries | Refusal] = {}
-    for series in task.masks:
+    groups: dict[tuple[Uid, str], list[Found]] = {}
+    for series in masks:
         with watch.step("match"):
-            found = _match_one(archive, series, task, settings, opened)
+            found = matcher.find(series)
         if isinstance(found, Refusal):
-            results.append(_refused(found, (series.series_instance_uid,), watch))
+            if series in task.masks:
+                results.append(_refused(found, (series.series_instance_uid,), watch))
             continue
-        matched = found[1]
-        if matched.missing and not task.rested:
-            total = len(matched.source.volume.planes)
-            return NotYet(detail=f"{matched.missing} of {total} slices are not there yet", missing=matched.missing)
-        groups.setdefault(matched.source.series.series_instance_uid, []).append(found)
+        waiting = None if task.rested else _not_yet(found)
+        if waiting is not None and series in task.masks:
+            return waiting
+        source = found.match.source
+        groups.setdefault((source.series.series_instance_uid, source.phase), []).append(found)
+    own = {m.series_instance_uid for m in task.masks}
     for group in groups.values():
-        results.insert(0, _convert_group(archive, group, task, settings, watch))
+        if own & {f.image.series.series_instance_uid for f in group}:
+            results.insert(0, _convert_group(archive, group, task, settings, watch))
     return tuple(results)
 
 
-def _match_one(
-    archive: Archive, series: Series, task: Task, settings: Settings, opened: dict[str, ImageSeries | Refusal]
-) -> tuple[_Candidate, Match] | Refusal:
-    tolerance = settings.position_tolerance_mm
-    image = open_series(archive, series, tolerance)
-    if isinstance(image, Refusal):
-        return image
-    census = sample(archive, image, MASK_SAMPLES)
-    if isinstance(census, Refusal):
-        return census
-    candidate = _Candidate(image=image, census=census, evidence=mask_evidence(image.headers[0], census))
-    if not census.discrete:
-        return _not_discrete(candidate, named=task.named_as_mask)
-    others = archive.series_of_study(series.study_instance_uid) if task.sources is None else task.sources
-    own = {m.series_instance_uid for m in task.masks}
-    possible = [s for s in others if s.series_instance_uid not in own and may_be_source(s)]
-    return _match_to(archive, candidate, possible, task, settings, opened)
+def _not_yet(found: Found) -> NotYet | None:
+    if found.match.resampled:
+        return NotYet(detail="no image series with the grid of the mask is there yet", missing=0)
+    if found.match.missing:
+        total = len(found.match.source.volume.planes)
+        return NotYet(detail=f"{found.match.missing} of {total} slices are not there yet", missing=found.match.missing)
+    return None
 
 
-def _not_discrete(candidate: _Candidate, *, named: bool) -> Refusal:
-    values = len(candidate.census.counts)
-    return Refusal(
-        reason=Reason.NOT_DISCRETE if named else Reason.NOT_A_MASK,
-        detail=f"The pixels have {values} different values, most of which form no regions: "
-        "this is an image or a probability map, not a mask of labels.",
-        hint="Export the mask after thresholding." if named else "Nothing to do: images are not converted.",
-        evidence=_texts(candidate.evidence),
-    )
-
-
-def _texts(evidence: Sequence[Evidence]) -> tuple[str, ...]:
-    return tuple(f"{e.text} ({e.weight:+.2f})" for e in evidence)
-
-
-def _match_to(
-    archive: Archive,
-    candidate: _Candidate,
-    possible: Sequence[Series],
-    task: Task,
-    settings: Settings,
-    opened: dict[str, ImageSeries | Refusal],
-) -> tuple[_Candidate, Match] | Refusal:
-    """Match by geometry; then see which of the fitting series are images and which are masks themselves."""
-    sources, unusable = [], []
-    for series in possible:
-        if series.key not in opened:
-            opened[series.key] = open_series(archive, series, settings.position_tolerance_mm)
-        found = opened[series.key]
-        if isinstance(found, Refusal):
-            unusable.append((series.series_instance_uid, found))
-        else:
-            sources.append(found)
-    first = match(candidate.image, sources, unusable, settings.position_tolerance_mm)
-    fitting = _fitting(first, sources)
-    if not fitting:
-        assert isinstance(first, Refusal)
-        return first
-    masks = _masks_among(archive, candidate, fitting, named=task.named_as_mask)
-    if not masks:
-        return first if isinstance(first, Refusal) else (candidate, first)
-    unusable += list(masks.items())
-    rest = [s for s in sources if s.series.series_instance_uid not in masks]
-    again = match(candidate.image, rest, unusable, settings.position_tolerance_mm)
-    if isinstance(again, Refusal) and len(masks) == len(fitting) and not task.named_as_mask:
-        return _others_are_masks(candidate, again)
-    return again if isinstance(again, Refusal) else (candidate, again)
-
-
-def _fitting(found: Match | Refusal, sources: Sequence[ImageSeries]) -> list[ImageSeries]:
-    good = {c.series_instance_uid for c in found.candidates if c.score >= GOOD_SCORE}
-    return [s for s in sources if s.series.series_instance_uid in good]
-
-
-def _masks_among(
-    archive: Archive, candidate: _Candidate, fitting: Sequence[ImageSeries], *, named: bool
-) -> dict[Uid, Refusal]:
-    """Fitting series that are masks themselves.
-
-    Beside a series that is surely an image, every few-valued one; where there is none, every one that has no clearly
-    less evidence of being a mask than ours. A person's word settles the latter.
-    """
-    few_valued: list[tuple[ImageSeries, tuple[Evidence, ...]]] = []
-    for source in fitting:
-        census = sample(archive, source, SOURCE_SAMPLES)
-        if not isinstance(census, Refusal) and census.discrete:
-            few_valued.append((source, mask_evidence(source.headers[0], census)))
-    if len(few_valued) == len(fitting):
-        own = weight(candidate.evidence)
-        few_valued = [(s, theirs) for s, theirs in few_valued if not named and own - weight(theirs) < CLEAR_MARGIN]
-    return {
-        source.series.series_instance_uid: Refusal(
-            reason=Reason.NOT_A_MASK, detail="looks like a mask itself: " + "; ".join(_texts(theirs))
-        )
-        for source, theirs in few_valued
-    }
-
-
-def _others_are_masks(candidate: _Candidate, refusal: Refusal) -> Refusal:
-    return Refusal(
-        reason=Reason.NOT_A_MASK,
-        detail="The series holds few values, but nothing in its study that fits it is more of an image than it is.",
-        hint="If it is a mask, name its source: mask2seg convert MASK --source SERIES.",
-        evidence=_texts(candidate.evidence),
-        candidates=refusal.candidates,
-    )
+def _with_others_of_study(archive: Archive, masks: Sequence[Series], settings: Settings) -> tuple[Series, ...]:
+    """The masks with all other series of their studies that may be masks, in a lasting order."""
+    found = {m.series_instance_uid: m for m in masks}
+    for study in {m.study_instance_uid for m in masks}:
+        for series in archive.series_of_study(study):
+            if series.series_instance_uid not in found and passes_over(archive, series, settings) is None:
+                found[series.series_instance_uid] = series
+    return tuple(found[uid] for uid in sorted(found))
 
 
 def _convert_group(
     archive: Archive,
-    group: Sequence[tuple[_Candidate, Match]],
+    group: Sequence[Found],
     task: Task,
     settings: Settings,
     watch: _Stopwatch,
 ) -> Result:
     """Masks of one source become one segmentation."""
-    uids = tuple(c.image.series.series_instance_uid for c, _ in group)
+    uids = tuple(f.image.series.series_instance_uid for f in group)
     masks = []
     with watch.step("read"):
-        template = template_of(archive, group[0][1].source)
-        for candidate, matched in group:
-            stored = read_planes(candidate.image, archive.contents(candidate.image.series.instance_keys))
+        template = template_of(archive, group[0].match.source)
+        for found in group:
+            contents = archive.contents(found.image.series.instance_keys)
+            stored = read_planes(found.image, contents, threshold=settings.threshold or None)
             if isinstance(stored, Refusal):
                 return _refused(stored, uids, watch)
-            masks.append(Matched(mask=candidate.image, match=matched, stored=stored))
+            masks.append(Matched(mask=found.image, match=found.match, stored=stored))
     with watch.step("convert"):
-        ended = convert(masks, template, series_number_offset=settings.series_number_offset)
+        ended = convert(
+            masks,
+            template,
+            series_number_offset=settings.series_number_offset,
+            maximum_volume_change=settings.maximum_volume_change,
+        )
     if isinstance(ended, Refusal):
-        return _refused(ended, uids, watch, group[0][1])
+        return _refused(ended, uids, watch, group[0].match)
     outputs: tuple[OutputReport, ...] = ()
     if task.store:
         with watch.step("store"):
@@ -277,19 +195,19 @@ def _output(receipt: Receipt) -> OutputReport:
 
 def _converted(
     ended: Converted,
-    group: Sequence[tuple[_Candidate, Match]],
+    group: Sequence[Found],
     outputs: tuple[OutputReport, ...],
     watch: _Stopwatch,
     *,
     stored: bool,
 ) -> Result:
-    matched = group[0][1]
-    evidence = [text for candidate, _ in group for text in _texts(candidate.evidence)]
+    matched = group[0].match
+    evidence = [text for found in group for text in found.evidence]
     return Result(
         outcome=Outcome.CONVERTED,
         detail=_sentence(ended.segmentation, matched, stored=stored),
         source_series_uid=matched.source.series.series_instance_uid,
-        mask_series_uids=tuple(c.image.series.series_instance_uid for c, _ in group),
+        mask_series_uids=tuple(f.image.series.series_instance_uid for f in group),
         candidates=matched.candidates,
         evidence=(*evidence, *ended.evidence),
         segments=ended.segmentation.segments,
@@ -302,6 +220,8 @@ def _sentence(segmentation: Segmentation, matched: Match, *, stored: bool) -> st
     count = len(segmentation.segments)
     planes = len(matched.source.volume.planes)
     text = f"{count} segment{'s' if count > 1 else ''} on {planes} source slices"
+    if matched.resampled:
+        text += "; resampled from another grid"
     if matched.missing:
         text += f"; {matched.missing} slices without a mask slice are empty"
     return text if stored else f"would be converted: {text}"

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from pydicom import Dataset, dcmread
 
 from orthanc_mask2seg.core.geometry import planes_of, stack
+from orthanc_mask2seg.core.mask_planes import label_domain
+from orthanc_mask2seg.core.phases import phases
 from orthanc_mask2seg.core.pixels import decode
 from orthanc_mask2seg.core.voxels import Census
 from orthanc_mask2seg.model import ArchiveKey, ImageSeries, Reason, Refusal, Series
@@ -21,28 +23,44 @@ HEADER_BYTES = 4 * 2**20
 """A source instance larger than this is not fetched for its header: it is multi-frame, and the index has its tags."""
 
 
-def open_series(archive: Archive, series: Series, tolerance: float) -> ImageSeries | Refusal:
-    """Read the headers of a series and stack its planes.
+def open_mask(series: Series, headers: Sequence[Dataset], tolerance: float) -> ImageSeries | Refusal:
+    """Stack the planes of a series; it has to be one stack.
 
     Parameters
     ----------
+    headers
+        Of its instances.
     tolerance
         Planes closer than this (mm) lie at the same position.
     """
-    headers = archive.headers(series)
+    opened = open_stacks(series, headers, tolerance)
+    if isinstance(opened, Refusal):
+        return opened
+    if len(opened) > 1:
+        return Refusal(
+            reason=Reason.DUPLICATE_POSITIONS,
+            detail=f"The series holds {len(opened)} images of every position ({opened[0].phase}, ...).",
+            hint="Send each position once; several phases, echoes or labels belong into series of their own.",
+        )
+    return opened[0]
+
+
+def open_stacks(series: Series, headers: Sequence[Dataset], tolerance: float) -> tuple[ImageSeries, ...] | Refusal:
+    """Stack the planes of a series; phases, echoes and b-values become stacks of their own."""
     if not headers:
         return Refusal(
-            reason=Reason.INCOMPLETE_SERIES,
-            detail="The series holds no instances.",
-            hint="Send the series again.",
+            reason=Reason.INCOMPLETE_SERIES, detail="The series holds no instances.", hint="Send the series again."
         )
     planes = planes_of(headers)
     if isinstance(planes, Refusal):
         return planes
     volume = stack(planes, tolerance)
-    if isinstance(volume, Refusal):
+    if not isinstance(volume, Refusal):
+        return (ImageSeries(series=series, headers=tuple(headers), volume=volume),)
+    found = phases(headers, planes, tolerance) if volume.reason is Reason.DUPLICATE_POSITIONS else ()
+    if not found:
         return volume
-    return ImageSeries(series=series, headers=headers, volume=volume)
+    return tuple(ImageSeries(series=series, headers=tuple(headers), volume=part, phase=phase) for phase, part in found)
 
 
 def spread(count: int, samples: int) -> list[int]:
@@ -60,27 +78,41 @@ def spread(count: int, samples: int) -> list[int]:
     return [int((i + 0.5) * count / samples) for i in range(samples)]
 
 
-def sample(archive: Archive, image: ImageSeries, samples: int) -> Census | Refusal:
+def sample_series(archive: Archive, series: Series, samples: int, threshold: float | None = None) -> Census | Refusal:
+    """Census of a few instances of a series, in whatever order the archive has them."""
+    keys = tuple(series.instance_keys[i] for i in spread(len(series.instance_keys), samples))
+    return census_of(archive.contents(keys), threshold)
+
+
+def sample_image(
+    archive: Archive, image: ImageSeries, samples: int, threshold: float | None = None
+) -> Census | Refusal:
     """Census of a few planes, spread over the volume."""
     chosen = {image.volume.planes[i].index for i in spread(len(image.volume.planes), samples)}
-    keys = tuple(image.series.instance_keys[i] for i in sorted(chosen))
-    return census_of(archive.contents(keys))
+    keys: tuple[ArchiveKey, ...] = tuple(image.series.instance_keys[i] for i in sorted(chosen))
+    return census_of(archive.contents(keys), threshold)
 
 
-def sample_blindly(archive: Archive, series: Series) -> Census | Refusal:
-    """Census of one instance of a series whose headers were not read."""
-    middle: ArchiveKey = series.instance_keys[len(series.instance_keys) // 2]
-    return census_of(iter([archive.content(middle)]))
+def census_of(contents: Iterator[bytes], threshold: float | None = None) -> Census | Refusal:
+    """Census of all frames of some DICOM files of one series.
 
-
-def census_of(contents: Iterator[bytes]) -> Census | Refusal:
-    """Census of all frames of some DICOM files."""
-    census = Census()
+    Parameters
+    ----------
+    threshold
+        See `core.mask_planes.read_planes`.
+    """
+    instances = []
     for content in contents:
         decoded = decode(content)
         if isinstance(decoded, Refusal):
             return decoded
-        for frame in decoded.frames:
+        instances.append(decoded)
+    values = label_domain(instances, threshold)
+    if isinstance(values, Refusal):
+        return values
+    census = Census()
+    for frames in values:
+        for frame in frames:
             census.add(frame)
     return census
 
@@ -93,8 +125,12 @@ def template_of(archive: Archive, source: ImageSeries) -> Dataset:
     size = first.geometry.rows * first.geometry.columns * frames * int(header.get("BitsAllocated") or 16) // 8
     if size > HEADER_BYTES:
         return header
-    content = archive.content(source.series.instance_keys[first.index])
-    return dcmread(io.BytesIO(content), stop_before_pixels=True, force=True)
+    return full_header(archive, source.series.instance_keys[first.index])
+
+
+def full_header(archive: Archive, instance: ArchiveKey) -> Dataset:
+    """Header of an instance with all that the file says, private elements included."""
+    return dcmread(io.BytesIO(archive.content(instance)), stop_before_pixels=True, force=True)
 
 
 def unreadable(names: Sequence[tuple[str, str]]) -> Refusal:

@@ -49,7 +49,7 @@ def test_the_shifted_reconstruction_is_not_taken() -> None:
     made.others = [other_series(made, shifted, 8), other_series(made, Grid(step_mm=5.0, planes=3), 9)]
     result = outcome(made)
     assert result.source_series_uid == made.image[0].SeriesInstanceUID
-    assert [round(c.score, 2) for c in result.candidates] == [0.8, 0.0, 0.0]
+    assert [round(c.score, 2) for c in result.candidates] == [0.8, 0.6, 0.0]
 
 
 def test_two_equal_series_are_ambiguous() -> None:
@@ -199,7 +199,7 @@ def test_its_own_seg_is_passed_over() -> None:
     archive = made.archive()
     mask = archive.find_series(str(made.mask[0].SeriesInstanceUID))
     pipeline.convert_series(archive, (mask,), Settings())
-    verdicts = {s.modality + s.series_description: passes_over(archive, s) for s in archive.all_series()}
+    verdicts = {s.modality + s.series_description: passes_over(archive, s, Settings()) for s in archive.all_series()}
     assert verdicts == {"CTCT thorax": "not_a_mask", "CTtumour mask": None, "SEGSEG tumour mask": "modality_seg"}
 
 

@@ -1,0 +1,162 @@
+"""The planes of a mask series with their values: decoded, in the order of the volume, in the domain that holds labels.
+
+That is the stored values, but where RescaleSlope differs from slice to slice (PET) and only the rescaled values are the
+same few whole numbers in all of them; or, for a probability map, where a threshold was set, 0 and 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from pydicom import Dataset
+
+from orthanc_mask2seg.core.pixels import Decoded, StoredArray, decode
+from orthanc_mask2seg.core.voxels import Census
+from orthanc_mask2seg.model import ImageSeries, Reason, Refusal
+
+WHOLE_TOLERANCE = 1e-3
+"""Rescaled values closer than this to a whole number are that number."""
+
+MOST_RESCALED_LABELS = 256
+
+
+def read_planes(
+    mask: ImageSeries, contents: Iterable[bytes], *, threshold: float | None = None
+) -> tuple[StoredArray, ...] | Refusal:
+    """Decode the pixels of a mask.
+
+    Parameters
+    ----------
+    contents
+        The DICOM files of `mask.headers`, in that order.
+    threshold
+        Of a series with many grey levels, pixels whose rescaled value is at least this are 1, the others 0.
+
+    Returns
+    -------
+    tuple of arrays, or Refusal
+        Values of each plane in the order of the mask's volume, shape (rows, columns) each; or why they cannot be had.
+    """
+    instances = decode_all(mask.headers, contents)
+    if isinstance(instances, Refusal):
+        return instances
+    frames = label_domain(instances, threshold)
+    if isinstance(frames, Refusal):
+        return frames
+    planes = []
+    for plane in mask.volume.planes:
+        number = (plane.frame_number or 1) - 1
+        pixels = frames[plane.index]
+        expected = plane.geometry.rows, plane.geometry.columns
+        if number >= len(pixels) or pixels.shape[1:] != expected:
+            return _changed()
+        planes.append(pixels[number])
+    return tuple(planes)
+
+
+def decode_all(headers: Sequence[Dataset], contents: Iterable[bytes]) -> tuple[Decoded, ...] | Refusal:
+    """Decode files, and make sure that they are those of the headers."""
+    instances = []
+    for header, content in zip(headers, contents, strict=True):
+        decoded = decode(content)
+        if isinstance(decoded, Refusal):
+            return decoded
+        if decoded.header.get("SOPInstanceUID") != header.get("SOPInstanceUID"):
+            return _changed()
+        instances.append(Decoded(decoded.header, _narrow(decoded.frames), decoded.coloured))
+    return tuple(instances)
+
+
+def label_domain(instances: Sequence[Decoded], threshold: float | None = None) -> tuple[StoredArray, ...] | Refusal:
+    """Frames of each instance, shape (frames, rows, columns), as values that can be labels.
+
+    Parameters
+    ----------
+    instances
+        Of one series, or a few of them.
+    threshold
+        See `read_planes`.
+
+    Returns
+    -------
+    tuple of arrays, or Refusal
+        `not_discrete` for fractions without a threshold.
+    """
+    if len({i.coloured for i in instances}) > 1:
+        return _changed()
+    rescaled = _whole_after_rescale(instances)
+    if rescaled is not None:
+        return rescaled
+    if threshold is not None and not _discrete(instances):
+        return tuple((_modality(i) >= threshold).astype(np.uint8) for i in instances)
+    if any(i.fractions for i in instances):
+        return Refusal(
+            reason=Reason.NOT_DISCRETE,
+            detail="The pixels are fractions, as in a probability map, not labels.",
+            hint="Export the mask after thresholding, or set Threshold.",
+        )
+    return tuple(i.frames for i in instances)
+
+
+def _discrete(instances: Sequence[Decoded]) -> bool:
+    if any(i.fractions for i in instances):
+        return False
+    census = Census()
+    for instance in instances:
+        for frame in instance.frames:
+            census.add(frame)
+    return census.discrete
+
+
+def _slope(header: Dataset) -> tuple[float, float]:
+    try:
+        return float(header.get("RescaleSlope") or 1), float(header.get("RescaleIntercept") or 0)
+    except (TypeError, ValueError):
+        return 1.0, 0.0
+
+
+def _modality(instance: Decoded) -> StoredArray:
+    """Values after the Modality LUT (PS3.3 C.11.1)."""
+    slope, intercept = _slope(instance.header)
+    return np.asarray(instance.frames * slope + intercept)
+
+
+def _whole_after_rescale(instances: Sequence[Decoded]) -> tuple[StoredArray, ...] | None:
+    """Rescaled values, where slopes differ between instances and only rescaling brings their values together."""
+    if len({_slope(i.header) for i in instances}) == 1 or any(i.coloured for i in instances):
+        return None
+    stored: set[float] = set()
+    values: set[int] = set()
+    for instance in instances:
+        found = np.unique(instance.frames)
+        if len(found) > MOST_RESCALED_LABELS:
+            return None
+        slope, intercept = _slope(instance.header)
+        rescaled = found * slope + intercept
+        if np.abs(rescaled - np.rint(rescaled)).max() > WHOLE_TOLERANCE:
+            return None
+        stored |= set(found.tolist())
+        values |= set(np.rint(rescaled).astype(int).tolist())
+    if len(values) >= len(stored):
+        return None
+    return tuple(np.rint(_modality(i)).astype(np.int32) for i in instances)
+
+
+def _narrow(frames: StoredArray) -> StoredArray:
+    """The same values in the smallest type that holds them: most masks need one byte per voxel."""
+    if frames.dtype.itemsize == 1 or frames.dtype.kind == "f":
+        return frames
+    low, high = int(frames.min()), int(frames.max())
+    for kind in (np.uint8, np.int16, np.uint16):
+        if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
+            return frames.astype(kind)
+    return frames
+
+
+def _changed() -> Refusal:
+    return Refusal(
+        reason=Reason.CORRUPT_PIXEL_DATA,
+        detail="The pixels of an image do not fit its header.",
+        hint="Export or send the series again.",
+    )

@@ -1,0 +1,223 @@
+"""Words of names: how a description is cut into words, and which words say nothing of what is marked.
+
+English, German, French, Spanish, Chinese and Japanese; without regard to case, accents and width of characters.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+
+LEFT, RIGHT, BOTH = "<left>", "<right>", "<both>"
+"""What the words for sides are replaced by."""
+
+_SIDES = {
+    LEFT: "left l lt li lk links linke linker linkes linken gauche izquierdo izquierda izq izdo izda sin sinister 左 "
+    "左侧 左側",
+    RIGHT: "right r rt re rechts rechte rechter rechtes rechten droit droite derecho derecha dcho dcha dexter 右 右侧 "
+    "右側",
+    BOTH: "both bilateral beide beider beidseits bds bilatéral bilatérale ambos ambas 双 双侧 両 両側",
+}
+_NOISE = """
+    mask masks masked maske masken masque masques máscara máscaras binary binär binärmaske binaire binario binaria bin
+    seg segs segm segment_mask segmentation segmentations segmented segmentierung segmentierungen segmentiert segmentée
+    segmentación segmentado label labels labelmap labelmaps labelled multilabel étiquette étiquettes etiqueta etiquetas
+    掩码 掩膜 蒙版 遮罩 分割 标签 二值 标注 分割图 マスク セグメンテーション ラベル 二値 分割像
+"""
+_NEUTRAL = """
+    ct mr mri pet cbct spect axial ax coronal cor sagittal sag roi rois voi contour contours kontur volume vol structure
+    structures organ whole entire total complete ganze ganzer gesamt gesamte entier entière completo 3d manual manuell
+    auto automatic automatisch ai ki final new corrected edited reviewed expert gt ground truth reader rater observer
+    series img image 全体 領域 区域 手動 自動 自动
+"""
+_FUNCTION = "the a of in im de du des la le les der die das dem del el los las von vom no. nr 的 の 第"
+_SMALL_NUMBER = re.compile(r"[1-8]|i{1,3}|iv[ab]?|vi{0,3}")
+_VERSION = re.compile(r"v\d{1,3}")
+_PHRASES = re.compile(
+    r"\(?\b(?:(?:tumou?r|lesion|foreground)\s+)?slices?\s+only\b\)?"
+    r"|(?<![\w.])\(?0\s*(?:[-/–]|to)\s*(?:1|255|65535)\b\)?",  # noqa: RUF001
+    re.IGNORECASE,
+)
+_PHASE = re.compile(r"\b(?:(?:portal[- ]?)?venous|arterial|late|delayed|native)[ _-]phase\b", re.IGNORECASE)
+_ELISION = re.compile(r"(?<!\w)[ld]['’](?=\w)", re.IGNORECASE)  # noqa: RUF001
+_CJK = r"\u3005-\u30ff\u3400-\u9fff\uff66-\uff9f"
+_CHUNK = re.compile(r"[^\W_]+|[^\w\s]")
+_SCRIPTS = re.compile(rf"[{_CJK}]+|[^{_CJK}]+")
+_HUMP = re.compile(r"(?<=[a-zà-öø-ÿ])(?=[A-ZÀ-ÖØ-Þ])")
+_SEPARATORS = frozenset("-.,:;/()[]{}|\\'\"’‐‑–—・、，：（）")  # noqa: RUF001
+_LINKS = ("", "n", "s", "es", "en")
+MINIMUM_PART = 4
+"""Shortest word that is looked for inside a compound, except words like "mask" and "seg"."""
+
+
+def fold(text: str) -> str:
+    """Spelling that does not depend on case, accents, width and on how umlauts are written.
+
+    Examples
+    --------
+    >>> fold("Gefäße") == fold("GEFAESSE")
+    True
+    >>> fold("œsophage"), fold("oesophagus")
+    ('osophage', 'osophagus')
+    """
+    kept = []
+    for character in unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold()):
+        if not unicodedata.combining(character) or (kept and "\u3040" <= kept[-1] <= "\u30ff"):
+            kept.append(character)
+    folded = unicodedata.normalize("NFC", "".join(kept)).replace("œ", "oe").replace("æ", "ae").replace("ø", "o")
+    return folded.replace("ae", "a").replace("oe", "o").replace("ue", "u")
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(fold(word) for word in words.split())
+
+
+NOISE = _set(_NOISE)
+"""Words that say that this is a mask: dropped from names."""
+NEUTRAL = _set(_NEUTRAL)
+"""Words that say nothing of what is marked, but stay in the name."""
+FUNCTION = _set(_FUNCTION)
+SIDES = {word: side for side, words in _SIDES.items() for word in _set(words)}
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a name.
+
+    Attributes
+    ----------
+    text
+        As it was written.
+    key
+        Folded.
+    piece
+        Number of the run of characters that it was cut from: parts of a compound are written together.
+    """
+
+    text: str
+    key: str
+    piece: int
+
+    @property
+    def noise(self) -> bool:
+        """Whether the word says only that this is a mask."""
+        return self.key in NOISE
+
+
+def without_phrases(text: str) -> str:
+    """Text in which "(tumour slices only)" and "0-255" are replaced by a word that is dropped."""
+    return _PHRASES.sub(" mask ", text)
+
+
+def words(text: str, lexicon: Collection[str] = frozenset()) -> tuple[Word, ...]:
+    """Cut a name into words.
+
+    Parameters
+    ----------
+    lexicon
+        Known words, folded: compounds of them are cut apart ("Lebermaske"), others are left as they are.
+
+    Examples
+    --------
+    >>> [w.text for w in words("seg_LeftKidney-v2")]
+    ['seg', 'Left', 'Kidney', 'v2']
+    >>> [w.text for w in words("Lebermaske", {"leber"})]
+    ['Leber', 'maske']
+    """
+    text = _ELISION.sub(" ", _PHASE.sub(" ", unicodedata.normalize("NFKC", text)))
+    found: list[Word] = []
+    for piece, part in enumerate(_pieces(text)):
+        found += (Word(text=p, key=fold(p), piece=piece) for p in _parts(part, lexicon))
+    return tuple(found)
+
+
+def _pieces(text: str) -> Iterator[str]:
+    for chunk in _CHUNK.findall(text):
+        if chunk in _SEPARATORS:
+            continue
+        for script in _SCRIPTS.findall(chunk):
+            yield from _HUMP.split(script)
+
+
+def known(key: str, lexicon: Collection[str]) -> bool:
+    """Whether a folded word is known, as a name or as one that says nothing."""
+    return key in lexicon or key in NOISE or key in SIDES or key in NEUTRAL or key in FUNCTION
+
+
+def _parts(piece: str, lexicon: Collection[str]) -> list[str]:
+    key = fold(piece)
+    if known(key, lexicon) or key.isdigit():
+        return [piece]
+    for ending in ("s", "n"):
+        if key.endswith(ending) and len(key) > MINIMUM_PART and key[:-1] in lexicon:
+            return [piece[:-1]]
+    digits = re.search(r"\d+$", piece)
+    if digits and not _VERSION.fullmatch(key):
+        stem = piece[: digits.start()]
+        if stem and (known(fold(stem), lexicon) or len(_compound(stem, lexicon)) > 1):
+            return [*_parts(stem, lexicon), digits[0]]
+    return _compound(piece, lexicon)
+
+
+def _compound(piece: str, lexicon: Collection[str]) -> list[str]:
+    """Fewest known words that make up a run of characters; the run itself where there are none."""
+    written = unicodedata.normalize("NFC", piece)
+    cjk = re.fullmatch(rf"[{_CJK}]+", written) is not None
+    best: dict[int, list[str]] = {0: []}
+    for end in range(1, len(written) + 1):
+        for start in range(end):
+            if start not in best:
+                continue
+            part = _part(written[start:end], lexicon, cjk=cjk, first=start == 0)
+            if part and (end not in best or len(best[start]) + 1 < len(best[end])):
+                best[end] = [*best[start], part]
+    return best.get(len(written), [piece])
+
+
+def _part(text: str, lexicon: Collection[str], *, cjk: bool, first: bool) -> str:
+    """The known word in a part of a compound, without what links it to the part before; '' if there is none."""
+    for link in ("",) if cjk or first else _LINKS:
+        word = text[len(link) :]
+        if not text.casefold().startswith(link) or not word:
+            continue
+        key = fold(word)
+        if cjk and known(key, lexicon):
+            return word
+        long_enough = len(word) >= MINIMUM_PART and (key in lexicon or key in SIDES)
+        if not cjk and (long_enough or (key in NOISE and len(word) >= MINIMUM_PART - 1)):
+            return word
+    return ""
+
+
+def significant(found: Collection[Word]) -> tuple[Word, ...]:
+    """Words that say what is marked; numbers and sides count only beside others."""
+    kept = tuple(w for w in _readings(tuple(found)) if w.key not in NEUTRAL and w.key not in FUNCTION)
+    return tuple(w for w in kept if not _VERSION.fullmatch(w.key))
+
+
+def _readings(found: tuple[Word, ...]) -> Iterator[Word]:
+    """Words without noise; "seg 4" stays, since it may be the fourth segment of a liver or a lung."""
+    following = [b.key for _, b in pairwise(found)] + [""]
+    for word, after in zip(found, following, strict=True):
+        if not word.noise or (word.key == "seg" and _SMALL_NUMBER.fullmatch(after)):
+            yield word
+
+
+@cache
+def is_number(key: str) -> bool:
+    """Whether a folded word is a number."""
+    return key.isdigit()
+
+
+def rest(found: Collection[Word]) -> str:
+    """Words without those that say that this is a mask, as they were written, with one blank between them."""
+    kept = [w for w in found if not w.noise and not _VERSION.fullmatch(w.key)]
+    text = ""
+    for before, word in zip([None, *kept], kept, strict=False):
+        joined = before is None or before.piece == word.piece
+        text += word.text if joined else f" {word.text}"
+    return text
