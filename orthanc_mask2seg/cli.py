@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -41,6 +42,9 @@ ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help='Orthanc\'s configuration file with the "Mask2Seg" section.')
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+TrustOption = Annotated[
+    bool, typer.Option("--trust-order", help="Pair slices that have no positions by InstanceNumber.")
+]
 StateOption = Annotated[Path | None, typer.Option("--state", help="Folder of all state of the service.")]
 
 
@@ -77,6 +81,7 @@ def convert(
     mask: Annotated[list[Path] | None, typer.Option("--mask", help="Folder of a mask series; may be repeated.")] = None,
     source: Annotated[str | None, typer.Option("--source", help="Folder (or series) of the source images.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="SEG file, or folder for it.")] = None,
+    trust_order: TrustOption = False,
     config_file: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -91,7 +96,8 @@ def convert(
     with _faults(as_json=as_json):
         if mask and out is None:
             raise ConfigurationError("--mask needs -o OUT, the file or folder to write", hint="Add -o OUT.")
-        _finish(_run(series, mask or [], source, out, config_file, store=True), as_json=as_json)
+        settings = _trusting(_settings(config_file, None), trust_order=trust_order)
+        _finish(_run(series, mask or [], source, out, settings, store=True), as_json=as_json)
 
 
 @app.command()
@@ -99,6 +105,7 @@ def explain(
     series: Annotated[str | None, typer.Argument(help="Orthanc id or SeriesInstanceUID of a mask series.")] = None,
     mask: Annotated[list[Path] | None, typer.Option("--mask", help="Folder of a mask series; may be repeated.")] = None,
     source: Annotated[str | None, typer.Option("--source", help="Folder (or series) of the source images.")] = None,
+    trust_order: TrustOption = False,
     config_file: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -107,7 +114,8 @@ def explain(
     Example: mask2seg explain --mask liver/ --source ct/
     """
     with _faults(as_json=as_json):
-        _finish(_run(series, mask or [], source, None, config_file, store=False), as_json=as_json, evidence=True)
+        settings = _trusting(_settings(config_file, None), trust_order=trust_order)
+        _finish(_run(series, mask or [], source, None, settings, store=False), as_json=as_json, evidence=True)
 
 
 @app.command()
@@ -199,10 +207,12 @@ def _state(config_file: Path | None) -> Path:
 
 
 def _settings(config_file: Path | None, state: Path | None) -> config.Settings:
-    import dataclasses
-
     settings = config.load(config_file)
     return settings if state is None else dataclasses.replace(settings, state=str(state))
+
+
+def _trusting(settings: config.Settings, *, trust_order: bool) -> config.Settings:
+    return dataclasses.replace(settings, trust_order=True) if trust_order else settings
 
 
 def _orthanc(settings: config.Settings) -> OrthancArchive:
@@ -218,13 +228,12 @@ def _run(
     masks: Sequence[Path],
     source: str | None,
     out: Path | None,
-    config_file: Path | None,
+    settings: config.Settings,
     *,
     store: bool,
 ) -> tuple[Result, ...]:
     if bool(series) == bool(masks):
         raise ConfigurationError("name either a series of the PACS or folders with --mask", hint="See mask2seg -h.")
-    settings = _settings(config_file, None)
     if series:
         return _run_in_pacs(series, source, settings, store=store)
     if source is None:

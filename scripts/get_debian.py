@@ -68,7 +68,7 @@ def fetch(suite: str, packages: Sequence[str], into: Path, mirror: str | None = 
     """
     into = into.absolute()
     stamp = json.dumps({"suite": suite, "packages": sorted(packages)})
-    with _locked(into):
+    with locked(into):
         if _read(into / STAMP) == stamp:
             return into
         for leftover in into.parent.glob(f".{into.name}.*.part"):
@@ -107,8 +107,8 @@ def wrapper(tree: Path, program: str) -> Path:
 
 
 @contextlib.contextmanager
-def _locked(into: Path) -> Iterator[None]:
-    """Keep a second call for the same folder waiting until the first is done."""
+def locked(into: Path) -> Iterator[None]:
+    """Keep a second process that would make the same folder waiting until the first is done."""
     into.parent.mkdir(parents=True, exist_ok=True)
     with (into.parent / f".{into.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -47,22 +47,32 @@ def build(kind: str) -> None:
     """Make sure that .venv holds what the lock file `kind` names, and the project itself."""
     if not (3, 11) <= sys.version_info[:2] <= (3, 13):
         sys.exit(f"make_venv: this is Python {sys.version.split()[0]}; give one of 3.11 to 3.13 with make PYTHON=...")
-    base = {"python": list(sys.version_info[:2]), "run": _digest("requirements/run.lock")}
-    built = _built()
-    if not PYTHON.exists() or {name: built.get(name) for name in base} != base:
-        shutil.rmtree(VENV, ignore_errors=True)
-        built = {}
-    wanted = base | {"dev": built.get("dev"), "project": _digest("pyproject.toml")}
-    if kind == "dev":
-        wanted["dev"] = _digest("requirements/dev.lock")
-    if built == wanted:
-        return
+    with get_debian.locked(ROOT / ".state" / "venv"):
+        built = _built() if PYTHON.exists() else {}
+        wanted = {
+            "path": str(VENV),  # its programs name it, so it cannot be moved
+            "python": list(sys.version_info[:2]),
+            "run": _digest("requirements/run.lock"),
+            "dev": _digest("requirements/dev.lock") if kind == "dev" or built.get("dev") else None,
+            "project": _digest("pyproject.toml"),
+        }
+        if built != wanted:
+            _bring(built, wanted)
 
+
+def _bring(built: dict[str, object], wanted: dict[str, object]) -> None:
+    """Make a .venv that was built from one thing, or nothing, be built from another."""
     STAMP.unlink(missing_ok=True)
-    if not built:
+    kept = {name for name in wanted if built.get(name) == wanted[name]}
+    if built.get("dev") is None:
+        kept.add("dev")  # what is missing comes on top
+    if not {"path", "python", "run", "dev"} <= kept:
         _say(f"building .venv with Python {sys.version.split()[0]}")
+        shutil.rmtree(VENV, ignore_errors=True)
         venv.create(VENV, symlinks=True)
         _put_pip_in()
+        built = {}
+    kind = "dev" if wanted["dev"] else "run"
     if built.get(kind) != wanted[kind]:
         _pip("install", "--require-hashes", "--requirement", str(ROOT / "requirements" / f"{kind}.lock"))
     _pip("install", "--no-deps", "--no-build-isolation", "--no-index", "--editable", str(ROOT))

@@ -27,7 +27,7 @@ from orthanc_mask2seg import __version__
 from orthanc_mask2seg.core.geometry import plane_heights
 from orthanc_mask2seg.core.inherited import fingerprint, inherit
 from orthanc_mask2seg.core.segments import TISSUE
-from orthanc_mask2seg.core.source_images import derived_uid, pixel_measures, plain_image, positive_number
+from orthanc_mask2seg.core.source_images import derived_uid, pixel_measures, plain_image, positive_number, stand_in_uid
 from orthanc_mask2seg.model import (
     ArchiveKey,
     CodedConcept,
@@ -288,13 +288,15 @@ def _refer_to_frames(data: Dataset, source: ImageSeries, used: Sequence[int]) ->
     """Name the frame of a multi-frame source that each of our frames lies on (PS3.3 table C.7.6.16-12b)."""
     if all(plane.frame_number is None for plane in source.volume.planes):
         return
-    planes = [source.volume.planes[i] for i in used]
-    positions = np.array([p.geometry.position for p in planes])
-    for item in data.PerFrameFunctionalGroupsSequence:
-        here = np.array(item.PlanePositionSequence[0].ImagePositionPatient, float)
-        plane = planes[int(np.argmin(np.abs(positions - here).sum(axis=1)))]
-        reference = item.DerivationImageSequence[0].SourceImageSequence[0]
-        reference.ReferencedFrameNumber = plane.frame_number
+    by_stand_in = {stand_in_uid(source.volume.planes[i]): source.volume.planes[i] for i in used}
+    shared = data.SharedFunctionalGroupsSequence[0]
+    for item in (shared, *data.PerFrameFunctionalGroupsSequence):
+        for derivation in item.get("DerivationImageSequence") or ():
+            reference = derivation.SourceImageSequence[0]
+            plane = by_stand_in[reference.ReferencedSOPInstanceUID]
+            reference.ReferencedSOPClassUID = plane.sop_class_uid
+            reference.ReferencedSOPInstanceUID = plane.sop_instance_uid
+            reference.ReferencedFrameNumber = plane.frame_number
 
 
 def _clear_padding(data: Dataset) -> None:

@@ -84,15 +84,15 @@ def _target(code: str, meaning: str, colour: str, words: str, scheme: str = "DCM
 TARGETS = (
     _target("228791009", "GTV", "ff3b30", "GTV, gross tumor volume, gross tumour volume | makroskopisches Tumorvolumen | "
             "volume tumoral macroscopique | volumen tumoral macroscópico | 大体肿瘤体积 | 肉眼的腫瘍体積", "SCT"),
-    _target("130052", "GTV Primary", "ff4a3a", "GTVp, GTV primary"),
-    _target("130051", "GTV Nodal", "ff6a50", "GTVn, GTV nodal, GTV node, GTV nodes"),
+    _target("130052", "GTV Primary", "ff4a3a", "GTVp, GTV p, GTV t, GTV primary"),
+    _target("130051", "GTV Nodal", "ff6a50", "GTVn, GTV n, GTV nodal, GTV node, GTV nodes"),
     _target("228792002", "CTV", "ff9f0a", "CTV, clinical target volume | klinisches Zielvolumen | "
             "volume cible clinique | volumen blanco clínico | 临床靶体积 | 臨床標的体積", "SCT"),
-    _target("130050", "CTV Primary", "ffa828", "CTVp, CTV primary"),
-    _target("130049", "CTV Nodal", "ffb848", "CTVn, CTV nodal, CTV node, CTV nodes"),
+    _target("130050", "CTV Primary", "ffa828", "CTVp, CTV p, CTV t, CTV primary"),
+    _target("130049", "CTV Nodal", "ffb848", "CTVn, CTV n, CTV nodal, CTV node, CTV nodes"),
     _target("228793007", "PTV", "ffd60a", "PTV, planning target volume | Planungszielvolumen | "
             "volume cible prévisionnel | volumen blanco planificado | 计划靶体积 | 計画標的体積", "SCT"),
-    _target("130054", "PTV Primary", "ffdc30", "PTVp, PTV primary"),
-    _target("130053", "PTV Nodal", "ffe458", "PTVn, PTV nodal, PTV node, PTV nodes"),
+    _target("130054", "PTV Primary", "ffdc30", "PTVp, PTV p, PTV t, PTV primary"),
+    _target("130053", "PTV Nodal", "ffe458", "PTVn, PTV n, PTV nodal, PTV node, PTV nodes"),
     _target("130056", "ITV", "e8c020", "ITV, internal target volume"),
 )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import highdicom as hd
 from pydicom import Dataset
+from pydicom.uid import CTImageStorage
 
 from orthanc_mask2seg.core.geometry import plane_heights
 from orthanc_mask2seg.model import ImageSeries, Plane, Uid
@@ -25,11 +26,17 @@ def derived_uid(*parts: object) -> Uid:
     return Uid(f"2.25.{int.from_bytes(value, 'big')}")
 
 
+def stand_in_uid(plane: Plane) -> str:
+    """UID by which highdicom knows one frame of a multi-frame source: it takes only one such image, as a whole."""
+    return derived_uid("frame", plane.sop_instance_uid, plane.frame_number)
+
+
 def plain_image(source: ImageSeries, template: Dataset, plane: Plane) -> Dataset:
     """What highdicom needs to know of one slice, and nothing that it could stumble over."""
     header, image = source.header(plane), Dataset()
-    image.SOPClassUID = plane.sop_class_uid
-    image.SOPInstanceUID = plane.sop_instance_uid
+    single = plane.frame_number is None
+    image.SOPClassUID = plane.sop_class_uid if single else CTImageStorage
+    image.SOPInstanceUID = plane.sop_instance_uid if single else stand_in_uid(plane)
     image.StudyInstanceUID = str(template.StudyInstanceUID)
     image.SeriesInstanceUID = source.series.series_instance_uid
     image.FrameOfReferenceUID = _frame_of_reference_uid(source, template)

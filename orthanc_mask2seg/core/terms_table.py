@@ -129,11 +129,11 @@ THORAX = (
     Row("9875009", "Thymus", "d8c0c8", "thymus | Thymusdrüse | thymus | timo | 胸腺 | 胸腺", "thymic"),
     Row("76752008", "Breast", "f0c4b0", "breast, breasts, mamma | Brustdrüse | sein, seins | mama, mamas | 乳腺, 乳房 | "
         "乳腺, 乳房", "mammary, mammaire", paired=True),
-    Row("80891009", "Heart", "c5392f", "heart, cor cordis | Herz | cœur | corazón | 心, 心脏 | 心臓",
+    Row("80891009", "Heart", "c5392f", "heart | Herz | cœur | corazón | 心, 心脏 | 心臓",
         "cardiac, cardiaque, cardíaco"),
-    Row("87878005", "Left ventricle", "b02c4a", "left ventricle, heart ventricle left, left ventricle heart, LV | "
+    Row("87878005", "Left ventricle", "b02c4a", "left ventricle, heart ventricle left, left ventricle heart | "
         "linker Ventrikel, linke Herzkammer | ventricule gauche | ventrículo izquierdo | 左心室 | 左室"),
-    Row("53085002", "Right ventricle", "6e4fa0", "right ventricle, heart ventricle right, right ventricle heart, RV | "
+    Row("53085002", "Right ventricle", "6e4fa0", "right ventricle, heart ventricle right, right ventricle heart | "
         "rechter Ventrikel, rechte Herzkammer | ventricule droit | ventrículo derecho | 右心室 | 右室"),
     Row("82471001", "Left atrium", "e0657a", "left atrium, heart atrium left, left atrium heart | linker Vorhof | "
         "oreillette gauche | aurícula izquierda | 左心房 | 左房"),

@@ -69,7 +69,7 @@ HEAD = (
 )
 
 SKELETON = (
-    Row("3138006", "Bone", "efe3c8", "bone, bones | Knochen | os | hueso, huesos | 骨, 骨骼 | 骨", "osseous, osseux"),
+    Row("3138006", "Bone", "efe3c8", "bone, bones | Knochen | os | hueso, huesos | 骨, 骨骼 | 骨", "osseous, osseux", category="tissue"),
     Row("89546000", "Skull", "f0e6d0", "skull, cranium | Schädel | crâne | cráneo | 颅骨 | 頭蓋骨"),
     Row("91609006", "Mandible", "e8dcb8", "mandible | Unterkiefer | mandibule | mandíbula | 下颌骨 | 下顎骨",
         "mandibular"),
@@ -80,7 +80,7 @@ SKELETON = (
         "椎骨, 椎体 | 椎骨, 椎体", "vertebral"),
     Row("122494005", "Cervical spine", "e2d4ac", "cervical spine | Halswirbelsäule, HWS | rachis cervical | "
         "columna cervical | 颈椎 | 頸椎"),
-    Row("122495006", "Thoracic spine", "dcccA0", "thoracic spine | Brustwirbelsäule, BWS | rachis thoracique | "
+    Row("122495006", "Thoracic spine", "dccca0", "thoracic spine | Brustwirbelsäule, BWS | rachis thoracique | "
         "columna torácica | 胸椎 | 胸椎"),
     Row("122496007", "Lumbar spine", "d6c698", "lumbar spine | Lendenwirbelsäule, LWS | rachis lombaire | "
         "columna lumbar | 腰椎 | 腰椎"),
@@ -108,7 +108,7 @@ SKELETON = (
     Row("12611008", "Tibia", "ecdcb4", "tibia, shin bone | Schienbein | tibia | tibia | 胫骨 | 脛骨", paired=True),
     Row("87342007", "Fibula", "e4d4a8", "fibula | Wadenbein | fibula, péroné | peroné, fíbula | 腓骨 | 腓骨",
         paired=True),
-    Row("2748008", "Spinal cord", "f0d860", "spinal cord | Rückenmark | moelle épinière, moelle | médula espinal | "
+    Row("2748008", "Spinal cord", "f0d860", "spinal cord | Rückenmark | moelle épinière | médula espinal | "
         "脊髓 | 脊髄"),
     Row("61853006", "Vertebral canal", "d8c050", "spinal canal, vertebral canal | Spinalkanal, Wirbelkanal | "
         "canal rachidien, canal vertébral | canal espinal, canal raquídeo | 椎管 | 脊柱管"),
@@ -118,7 +118,7 @@ TISSUES = (
     Row("91727004", "Muscle", "b5524a", "muscle, muscles | Muskel, Muskeln, Muskulatur | muscle, muscles | músculo, "
         "músculos | 肌肉, 肌 | 筋肉, 筋", "muscular", category="tissue"),
     Row("127954009", "Skeletal muscle", "a84a42", "skeletal muscle, skeletal muscles | Skelettmuskel, "
-        "Skelettmuskulatur | muscle squelettique | músculo esquelético | 骨骼肌 | 骨格筋"),
+        "Skelettmuskulatur | muscle squelettique | músculo esquelético | 骨骼肌 | 骨格筋", category="tissue"),
     Row("44947003", "Erector spinae muscle", "b8605a", "erector spinae, erector spinae muscle, autochthon, autochthonous "
         "back muscle | Rückenstrecker | érecteur rachis | erector columna | 竖脊肌 | 脊柱起立筋", paired=True),
     Row("127954009", "Skeletal muscle", "c06a52", "iliopsoas, iliopsoas muscle, psoas, psoas muscle | Psoasmuskel | "
@@ -136,7 +136,7 @@ TISSUES = (
         category="tissue"),
     Row("87612001", "Blood", "8a1010", "blood | Blut | sang | sangre | 血液 | 血液", category="body substance"),
     Row("38266002", "Entire body", "d8c0a8", "body, whole body, body contour | Körper, Ganzkörper | corps, corps entier | "
-        "cuerpo, cuerpo entero | 全身 | 全身"),
+        "cuerpo, cuerpo entero | 全身 | 全身", kind="body"),
 )
 
 

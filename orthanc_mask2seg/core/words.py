@@ -9,22 +9,18 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from functools import cache
-from itertools import pairwise
 
 LEFT, RIGHT, BOTH = "<left>", "<right>", "<both>"
 """What the words for sides are replaced by."""
 
 _SIDES = {
-    LEFT: "left l lt li lk links linke linker linkes linken gauche izquierdo izquierda izq izdo izda sin sinister 左 "
-    "左侧 左側",
-    RIGHT: "right r rt re rechts rechte rechter rechtes rechten droit droite derecho derecha dcho dcha dexter 右 右侧 "
-    "右側",
+    LEFT: "left l lt li links linke linker linkes linken gauche izquierdo izquierda izq izdo izda 左 左侧 左側",
+    RIGHT: "right r rt re rechts rechte rechter rechtes rechten droit droite derecho derecha dcho dcha 右 右侧 右側",
     BOTH: "both bilateral beide beider beidseits bds bilatéral bilatérale ambos ambas 双 双侧 両 両側",
 }
 _NOISE = """
     mask masks masked maske masken masque masques máscara máscaras binary binär binärmaske binaire binario binaria bin
-    seg segs segm segment_mask segmentation segmentations segmented segmentierung segmentierungen segmentiert segmentée
+    seg segs segm segmentation segmentations segmented segmentierung segmentierungen segmentiert segmentée
     segmentación segmentado label labels labelmap labelmaps labelled multilabel étiquette étiquettes etiqueta etiquetas
     掩码 掩膜 蒙版 遮罩 分割 标签 二值 标注 分割图 マスク セグメンテーション ラベル 二値 分割像
 """
@@ -32,9 +28,9 @@ _NEUTRAL = """
     ct mr mri pet cbct spect axial ax coronal cor sagittal sag roi rois voi contour contours kontur volume vol structure
     structures organ whole entire total complete ganze ganzer gesamt gesamte entier entière completo 3d manual manuell
     auto automatic automatisch ai ki final new corrected edited reviewed expert gt ground truth reader rater observer
-    series img image 全体 領域 区域 手動 自動 自动
+    series img image segmentator totalsegmentator nnunet monai 全体 領域 区域 手動 自動 自动
 """
-_FUNCTION = "the a of in im de du des la le les der die das dem del el los las von vom no. nr 的 の 第"
+_FUNCTION = "the a of in im de du des la le les der die das dem del el los las von vom nr 的 の 第"
 _SMALL_NUMBER = re.compile(r"[1-8]|i{1,3}|iv[ab]?|vi{0,3}")
 _VERSION = re.compile(r"v\d{1,3}")
 _PHRASES = re.compile(
@@ -84,6 +80,11 @@ FUNCTION = _set(_FUNCTION)
 SIDES = {word: side for side, words in _SIDES.items() for word in _set(words)}
 
 
+LONGEST_COMPOUND = 64
+_Part = tuple[str, str]
+"""Part of a compound as it was written, and folded."""
+
+
 @dataclass(frozen=True, slots=True)
 class Word:
     """A word of a name.
@@ -129,10 +130,11 @@ def words(text: str, lexicon: Collection[str] = frozenset()) -> tuple[Word, ...]
     ['Leber', 'maske']
     """
     text = _ELISION.sub(" ", _PHASE.sub(" ", unicodedata.normalize("NFKC", text)))
-    found: list[Word] = []
-    for piece, part in enumerate(_pieces(text)):
-        found += (Word(text=p, key=fold(p), piece=piece) for p in _parts(part, lexicon))
-    return tuple(found)
+    return tuple(
+        Word(text=written, key=key, piece=piece)
+        for piece, part in enumerate(_pieces(text))
+        for written, key in _parts(part, lexicon)
+    )
 
 
 def _pieces(text: str) -> Iterator[str]:
@@ -148,48 +150,46 @@ def known(key: str, lexicon: Collection[str]) -> bool:
     return key in lexicon or key in NOISE or key in SIDES or key in NEUTRAL or key in FUNCTION
 
 
-def _parts(piece: str, lexicon: Collection[str]) -> list[str]:
+def _parts(piece: str, lexicon: Collection[str]) -> list[_Part]:
     key = fold(piece)
     if known(key, lexicon) or key.isdigit():
-        return [piece]
+        return [(piece, key)]
     for ending in ("s", "n"):
         if key.endswith(ending) and len(key) > MINIMUM_PART and key[:-1] in lexicon:
-            return [piece[:-1]]
+            return [(piece, key[:-1])]
     digits = re.search(r"\d+$", piece)
-    if digits and not _VERSION.fullmatch(key):
-        stem = piece[: digits.start()]
-        if stem and (known(fold(stem), lexicon) or len(_compound(stem, lexicon)) > 1):
-            return [*_parts(stem, lexicon), digits[0]]
+    if digits and digits.start() and not _VERSION.fullmatch(key):
+        stem = _parts(piece[: digits.start()], lexicon)
+        if all(known(k, lexicon) for _, k in stem):
+            return [*stem, (digits[0], digits[0])]
     return _compound(piece, lexicon)
 
 
-def _compound(piece: str, lexicon: Collection[str]) -> list[str]:
+def _compound(piece: str, lexicon: Collection[str]) -> list[_Part]:
     """Fewest known words that make up a run of characters; the run itself where there are none."""
-    written = unicodedata.normalize("NFC", piece)
-    cjk = re.fullmatch(rf"[{_CJK}]+", written) is not None
-    best: dict[int, list[str]] = {0: []}
-    for end in range(1, len(written) + 1):
+    cjk = re.fullmatch(rf"[{_CJK}]+", piece) is not None
+    best: dict[int, list[_Part]] = {0: []}
+    for end in range(1, min(len(piece), LONGEST_COMPOUND) + 1):
         for start in range(end):
             if start not in best:
                 continue
-            part = _part(written[start:end], lexicon, cjk=cjk, first=start == 0)
-            if part and (end not in best or len(best[start]) + 1 < len(best[end])):
-                best[end] = [*best[start], part]
-    return best.get(len(written), [piece])
+            key = _key_of_part(piece[start:end], lexicon, cjk=cjk, first=start == 0)
+            if key and (end not in best or len(best[start]) + 1 < len(best[end])):
+                best[end] = [*best[start], (piece[start:end], key)]
+    return best.get(len(piece), [(piece, fold(piece))])
 
 
-def _part(text: str, lexicon: Collection[str], *, cjk: bool, first: bool) -> str:
-    """The known word in a part of a compound, without what links it to the part before; '' if there is none."""
-    for link in ("",) if cjk or first else _LINKS:
-        word = text[len(link) :]
-        if not text.casefold().startswith(link) or not word:
+def _key_of_part(text: str, lexicon: Collection[str], *, cjk: bool, first: bool) -> str:
+    """The known word in a part of a compound, folded, without what links it to the part before; '' if none."""
+    if cjk:
+        key = fold(text)
+        return key if known(key, lexicon) else ""
+    for link in ("",) if first else _LINKS:
+        key = fold(text[len(link) :])
+        if not text.casefold().startswith(link) or len(key) < MINIMUM_PART - 1:
             continue
-        key = fold(word)
-        if cjk and known(key, lexicon):
-            return word
-        long_enough = len(word) >= MINIMUM_PART and (key in lexicon or key in SIDES)
-        if not cjk and (long_enough or (key in NOISE and len(word) >= MINIMUM_PART - 1)):
-            return word
+        if key in NOISE or (len(key) >= MINIMUM_PART and (key in lexicon or key in SIDES)):
+            return key
     return ""
 
 
@@ -201,16 +201,10 @@ def significant(found: Collection[Word]) -> tuple[Word, ...]:
 
 def _readings(found: tuple[Word, ...]) -> Iterator[Word]:
     """Words without noise; "seg 4" stays, since it may be the fourth segment of a liver or a lung."""
-    following = [b.key for _, b in pairwise(found)] + [""]
+    following = [*(after.key for after in found[1:]), ""][: len(found)]
     for word, after in zip(found, following, strict=True):
         if not word.noise or (word.key == "seg" and _SMALL_NUMBER.fullmatch(after)):
             yield word
-
-
-@cache
-def is_number(key: str) -> bool:
-    """Whether a folded word is a number."""
-    return key.isdigit()
 
 
 def rest(found: Collection[Word]) -> str:
