@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from orthanc_mask2seg import __version__, config, logs
@@ -305,7 +305,8 @@ _STYLE = {
 
 def _show(result: Result, console: Console, *, evidence: bool) -> None:
     """One result for people. Text that comes from files is printed as text, never as markup or control codes."""
-    head = Text(str(result.outcome), style=_STYLE[result.outcome])
+    only_said = result.outcome is Outcome.CONVERTED and not result.outputs
+    head = Text("would be converted" if only_said else str(result.outcome), style=_STYLE[result.outcome])
     head.append(f" ({result.reason})" if result.reason else "", style="default")
     console.print(head, Text(_inert(result.detail)))
     if result.hint:
@@ -327,7 +328,7 @@ def _show_evidence(result: Result, console: Console) -> None:
     for text in result.evidence:
         console.print(Text(f"  - {_inert(text)}"))
     if result.candidates:
-        table = Table("candidate series", "score", "evidence", show_lines=True)
+        table = Table(Column("candidate series", overflow="fold"), "score", "evidence", show_lines=True)
         for candidate in result.candidates:
             lines = "\n".join(f"{e.text} ({e.weight:+.2f})" for e in candidate.evidence)
             table.add_row(Text(candidate.series_instance_uid), f"{candidate.score:.2f}", Text(_inert(lines)))

@@ -22,6 +22,9 @@ from orthanc_mask2seg.errors import ConfigurationError
 
 SECTION = "Mask2Seg"
 ENVIRONMENT_PREFIX = "MASK2SEG_"
+BUILT_IN_TABLE = "totalsegmentator"
+"""LabelTable that is no file."""
+_ALGORITHM_TYPES = frozenset({"AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +47,17 @@ class Settings:
     position_tolerance_mm: float = 0.05
     series_number_offset: int = 5000
     threshold: float = 0.0
+    fractional: bool = False
+    fractional_maximum: float = 0.0
     resample: str = "nearest"
     maximum_volume_change: float = 0.1
     trust_order: bool = False
     merge: str = "series"
     rules: tuple[Rule, ...] = ()
+    label_table: str = ""
+    algorithm_type: str = "SEMIAUTOMATIC"
+    algorithm_name: str = "unspecified"
+    name_from_patient_name: bool = False
     log_level: str = "INFO"
 
     def __repr__(self) -> str:
@@ -61,12 +70,13 @@ SECRET = frozenset({"orthanc_password"})
 
 
 class Setting(NamedTuple):
-    """One row of the table: the name in orthanc.json, the unit, what it does, what is allowed."""
+    """One row of the table: the name in orthanc.json, the unit, what it does, what is allowed; words beside paths."""
 
     name: str
     unit: str
     help: str
     allowed: Callable[[Any], bool] = lambda _: True
+    words: frozenset[str] = frozenset()
 
     @property
     def field(self) -> str:
@@ -87,6 +97,11 @@ def _not_negative(value: float) -> bool:
     return value >= 0
 
 
+def _is_long_string(value: str) -> bool:
+    """Whether DICOM takes it as LO (PS3.5 section 6.2)."""
+    return 0 < len(value.strip()) <= 64 and value.isprintable() and "\\" not in value
+
+
 SETTINGS = (
     Setting("OrthancUrl", "URL", "Address of Orthanc's REST API.", lambda v: v.startswith(("http://", "https://"))),
     Setting("OrthancUsername", "", "User of Orthanc's REST API; empty for the first of RegisteredUsers, if any."),
@@ -104,11 +119,27 @@ SETTINGS = (
     Setting("PositionToleranceMm", "mm", "Planes closer than this are the same plane.", _positive),
     Setting("SeriesNumberOffset", "", "SeriesNumber of a SEG: this plus that of its mask.", _not_negative),
     Setting("Threshold", "", "Of a probability map, pixels from this rescaled value on are foreground; 0: refuse."),
+    Setting("Fractional", "", "Write a probability map that was named as a mask as a FRACTIONAL segmentation."),
+    Setting("FractionalMaximum", "", "Value that means certain; 0: 1, or 255 for 8 bit images.", _not_negative),
     Setting("Resample", "", "A mask on another grid: nearest, or refuse.", lambda v: v in {"nearest", "refuse"}),
     Setting("MaximumVolumeChange", "share", "Largest change of a segment's volume by resampling.", _not_negative),
     Setting("TrustOrder", "", "Pair the slices of a mask without positions by InstanceNumber."),
     Setting("Merge", "", "One SEG per mask series, or per study.", lambda v: v in {"series", "study"}),
     Setting("Rules", "list", "Series that are masks or are ignored, by patterns: see docs/rules.md."),
+    Setting(
+        "LabelTable",
+        "path",
+        "What label values mean: a JSON or CSV file, or totalsegmentator; see docs/segments.md.",
+        words=frozenset({BUILT_IN_TABLE}),
+    ),
+    Setting(
+        "AlgorithmType",
+        "",
+        "AUTOMATIC, SEMIAUTOMATIC or MANUAL, unless the mask says it.",
+        _ALGORITHM_TYPES.__contains__,
+    ),
+    Setting("AlgorithmName", "", "Name of what drew the masks, unless they say it.", _is_long_string),
+    Setting("NameFromPatientName", "", "PatientName may name the structure, as in 3D-IRCADb."),
     Setting("LogLevel", "", "DEBUG, INFO, WARNING or ERROR.", lambda v: v in {"DEBUG", "INFO", "WARNING", "ERROR"}),
 )
 
@@ -187,7 +218,7 @@ def _from_section(section: Mapping[str, Any], base: Path) -> dict[str, Any]:
         if setting is None:
             raise ConfigurationError(_unknown(f'"{SECTION}": "{name}"', name, _BY_NAME))
         values[setting.field] = _checked(setting, value, f'"{SECTION}": "{name}"')
-        if setting.unit == "path" and values[setting.field]:
+        if setting.unit == "path" and values[setting.field] and value not in setting.words:
             values[setting.field] = str(base / values[setting.field])
     return values
 

@@ -240,6 +240,8 @@ class SegmentSpec:
 
     Attributes
     ----------
+    anatomic_regions
+        Where it lies, if the type does not say so: the liver of a cyst in it.
     recommended_display_cielab
         (L*, a*, b*): L* from 0 to 100, a* and b* from -128 to 127.
     needs_coding
@@ -250,6 +252,7 @@ class SegmentSpec:
     category: CodedConcept
     property_type: CodedConcept
     property_type_modifiers: tuple[CodedConcept, ...] = ()
+    anatomic_regions: tuple[CodedConcept, ...] = ()
     recommended_display_cielab: tuple[float, float, float] = (50.0, 0.0, 0.0)
     algorithm_type: str = "SEMIAUTOMATIC"
     algorithm_name: str = "unspecified"

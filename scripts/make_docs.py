@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from orthanc_mask2seg.config import SETTINGS, Settings
+from orthanc_mask2seg.core import terms, totalsegmentator
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -38,7 +39,36 @@ def settings_page() -> str:
     )
 
 
-PAGES: dict[str, Callable[[], str]] = {"settings.md": settings_page}
+TABLES = "<!-- what follows is written by make docs -->\n"
+
+
+def segments_page() -> str:
+    """docs/segments.md: what is before the mark is written by hand, the tables are not."""
+    by_hand = (DOCS / "segments.md").read_text(encoding="utf-8").split(TABLES)[0]
+    lines = []
+    for title, group in terms.GROUPS:
+        lines += ["", f"### {title}", "", "| name | category | type | also |", "|---|---|---|---|"]
+        lines += [_term_row(term) for term in group]
+    lines += ["", "## Classes of TotalSegmentator", "", "| value | name | codes |", "|---|---|---|"]
+    for value, row in totalsegmentator.table().rows.items():
+        lines.append(f"| {value} | {row.name} | {_codes(row.coding) if row.coding else 'none'} |")
+    return by_hand + TABLES + "\n".join(lines) + "\n"
+
+
+def _term_row(term: terms.Term) -> str:
+    code = f"{term.property_type.meaning} ({term.property_type.scheme_designator} {term.property_type.value})"
+    code += "".join(f", in {region.meaning}" for region in term.regions)
+    first = (f"{term.name}, left and right" if term.paired else term.name, term.category.meaning, code)
+    return f"| {' | '.join(first)} | {'; '.join(', '.join(names) for names in term.names)} |"
+
+
+def _codes(coding: terms.Coding) -> str:
+    concepts = (*coding.modifiers, coding.property_type)
+    shown = ", ".join(f"{c.meaning} ({c.scheme_designator} {c.value})" for c in concepts)
+    return shown + "".join(f", in {r.meaning}" for r in coding.regions)
+
+
+PAGES: dict[str, Callable[[], str]] = {"settings.md": settings_page, "segments.md": segments_page}
 
 
 def stale() -> list[str]:

@@ -49,7 +49,7 @@ def build(kind: str) -> None:
         sys.exit(f"make_venv: this is Python {sys.version.split()[0]}; give one of 3.11 to 3.13 with make PYTHON=...")
     with get_debian.locked(ROOT / ".state" / "venv"):
         built = _built() if PYTHON.exists() else {}
-        wanted = {
+        wanted: dict[str, object] = {
             "path": str(VENV),  # its programs name it, so it cannot be moved
             "python": list(sys.version_info[:2]),
             "run": _digest("requirements/run.lock"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pydicom import Dataset
@@ -14,8 +14,8 @@ from orthanc_mask2seg.core.geometry import place, plane_heights
 from orthanc_mask2seg.core.match import Match
 from orthanc_mask2seg.core.pixels import StoredArray
 from orthanc_mask2seg.core.resample import resample, volume_change, volumes
-from orthanc_mask2seg.core.segments import describe, renumbered_colours
-from orthanc_mask2seg.core.source_images import positive_number
+from orthanc_mask2seg.core.segments import Naming, describe, told_apart_specs
+from orthanc_mask2seg.core.source_images import derived_uid, positive_number
 from orthanc_mask2seg.core.verify import ResampledTruth, Truth, verify
 from orthanc_mask2seg.core.voxels import Census, Labelling, labelling
 from orthanc_mask2seg.model import ImageSeries, LabelArray, LabelVolume, Reason, Refusal, Segmentation, SegmentSpec, Uid
@@ -51,6 +51,7 @@ def convert(
     series_number_offset: int,
     label: str = "",
     maximum_volume_change: float = 0.1,
+    naming: Naming | None = None,
 ) -> Converted | Refusal:
     """Convert masks of one source into one verified segmentation.
 
@@ -66,6 +67,8 @@ def convert(
         Name of the segment instead of the one from the mask's SeriesDescription.
     maximum_volume_change
         Largest relative change of a segment's volume where a mask on another grid is resampled.
+    naming
+        The site's label table and rules.
 
     Returns
     -------
@@ -83,7 +86,7 @@ def convert(
     evidence: list[str] = []
     empty: Refusal | None = None
     for mask in masks:
-        found = _labels(mask, maximum_volume_change)
+        found = _labels(mask, maximum_volume_change, naming)
         if isinstance(found, Refusal):
             if found.reason is not Reason.EMPTY_MASK:
                 return found
@@ -97,14 +100,16 @@ def convert(
         assert empty is not None
         return empty
     layers = _with_colours(layers)
-    recipe = _recipe(masks, series_number_offset, label)
+    recipe = recipe_of(masks, series_number_offset, label)
     segmentation = encode(source, template, layers, recipe)
     voxels = verify(segmentation.content, _truths(truths, layers))
     evidence.append(f"{voxels} voxels compared with the mask, voxel by voxel: all equal")
     return Converted(segmentation=segmentation, evidence=tuple(evidence))
 
 
-def _labels(mask: Matched, largest: float) -> tuple[LabelVolume, Labelling, tuple[str, ...]] | Refusal:
+def _labels(
+    mask: Matched, largest: float, naming: Naming | None
+) -> tuple[LabelVolume, Labelling, tuple[str, ...]] | Refusal:
     """Labels of one mask on the grid of its source."""
     census = Census()
     for plane in mask.stored:
@@ -118,7 +123,7 @@ def _labels(mask: Matched, largest: float) -> tuple[LabelVolume, Labelling, tupl
         return found
     planes, told = found
     labels_found = sorted(set(how.labels.values()))
-    return LabelVolume(planes=planes, specs=_specs(labels_found, header)), how, told
+    return LabelVolume(planes=planes, specs=specs_of(labels_found, header, naming)), how, told
 
 
 def _resampled(
@@ -157,13 +162,21 @@ def _placed(mask: Matched, how: Labelling) -> tuple[dict[int, LabelArray], tuple
     return planes, ()
 
 
-def _specs(labels: Sequence[int], header: Dataset) -> Mapping[int, SegmentSpec]:
-    return dict(zip(labels, describe(labels, str(header.get("SeriesDescription") or "")), strict=True))
+def specs_of(labels: Sequence[int], header: Dataset, naming: Naming | None = None) -> Mapping[int, SegmentSpec]:
+    """Label value to what it means, from the header of the mask.
+
+    A label of a mask series has one TrackingUID for good: it is the same finding when its voxels were corrected.
+    """
+    series_uid = str(header.get("SeriesInstanceUID") or "")
+    return {
+        label: replace(spec, tracking_uid=derived_uid("tracking", series_uid, label))
+        for label, spec in zip(labels, describe(labels, header, naming), strict=True)
+    }
 
 
 def _with_colours(layers: Sequence[LabelVolume]) -> list[LabelVolume]:
-    """Give every segment of the object a colour of its own."""
-    flat = renumbered_colours([spec for layer in layers for spec in layer.specs.values()])
+    """Give every segment of the object a label and a colour of its own."""
+    flat = told_apart_specs([spec for layer in layers for spec in layer.specs.values()])
     coloured, start = [], 0
     for layer in layers:
         specs = dict(zip(layer.specs, flat[start : start + len(layer.specs)], strict=True))
@@ -193,7 +206,8 @@ def _truths(
         )
 
 
-def _recipe(masks: Sequence[Matched], series_number_offset: int, label: str) -> Recipe:
+def recipe_of(masks: Sequence[Matched], series_number_offset: int, label: str = "") -> Recipe:
+    """What the object says of itself; see `convert`."""
     first = masks[0].mask
     header = first.header(first.volume.planes[0])
     names = [str(m.mask.header(m.mask.volume.planes[0]).get("SeriesDescription") or "") for m in masks]

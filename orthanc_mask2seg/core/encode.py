@@ -12,11 +12,17 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import highdicom as hd
 import numpy as np
 import numpy.typing as npt
-from highdicom.seg import SegmentAlgorithmTypeValues, SegmentationTypeValues, SegmentDescription
+from highdicom.seg import (
+    SegmentAlgorithmTypeValues,
+    SegmentationFractionalTypeValues,
+    SegmentationTypeValues,
+    SegmentDescription,
+)
 from highdicom.seg import Segmentation as HighdicomSegmentation
 from highdicom.sr import CodedConcept as HighdicomConcept
 from pydicom import Dataset
@@ -45,6 +51,9 @@ from orthanc_mask2seg.model import (
 
 MANUFACTURER = "orthanc_mask2seg"
 
+MAXIMUM_FRACTIONAL_VALUE = 255
+"""Stored value of a FRACTIONAL segmentation that means certain (PS3.3 C.8.20.2.3)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
@@ -72,8 +81,15 @@ class _Segment:
     spec: SegmentSpec
 
 
-def encode(source: ImageSeries, template: Dataset, layers: Sequence[LabelVolume], recipe: Recipe) -> Segmentation:
-    """Encode labels as one BINARY Segmentation, Explicit VR Little Endian.
+def encode(
+    source: ImageSeries,
+    template: Dataset,
+    layers: Sequence[LabelVolume],
+    recipe: Recipe,
+    *,
+    fractional: bool = False,
+) -> Segmentation:
+    """Encode labels as one Segmentation, Explicit VR Little Endian.
 
     Parameters
     ----------
@@ -85,6 +101,8 @@ def encode(source: ImageSeries, template: Dataset, layers: Sequence[LabelVolume]
         Labels, one layer per mask series; layers may overlap each other. At least one voxel is labelled.
     recipe
         Identity and text of the new object.
+    fractional
+        The one layer holds probabilities from 0 to 255 instead of labels: FRACTIONAL instead of BINARY.
 
     Returns
     -------
@@ -94,7 +112,13 @@ def encode(source: ImageSeries, template: Dataset, layers: Sequence[LabelVolume]
     segments = _segments(layers)
     used = sorted(set().union(*(layer.planes.keys() for layer in layers)))
     identity = _identity(source, template, layers, recipe)
-    data = _with_highdicom(source, template, segments, used, _pixels(layers, segments, used), recipe, identity)
+    pixels: npt.NDArray[Any]
+    if fractional:
+        pixels = np.stack([layers[0].planes[i] for i in used]) / MAXIMUM_FRACTIONAL_VALUE
+    else:
+        pixels = _pixels(layers, segments, used)
+    kind = SegmentationTypeValues.FRACTIONAL if fractional else SegmentationTypeValues.BINARY
+    data = _with_highdicom(source, template, segments, used, pixels, kind, recipe, identity)
     _settle(data, source, template, recipe, identity, used)
     buffer = io.BytesIO()
     data.save_as(buffer, enforce_file_format=True)
@@ -102,7 +126,7 @@ def encode(source: ImageSeries, template: Dataset, layers: Sequence[LabelVolume]
         content=buffer.getvalue(),
         sop_instance_uid=Uid(str(data.SOPInstanceUID)),
         series_instance_uid=Uid(str(data.SeriesInstanceUID)),
-        segments=_reports(source, template, layers, segments),
+        segments=_reports(source, template, _halves(layers) if fractional else layers, segments),
     )
 
 
@@ -197,7 +221,8 @@ def _with_highdicom(
     template: Dataset,
     segments: Sequence[_Segment],
     used: Sequence[int],
-    pixels: npt.NDArray[np.unsignedinteger],
+    pixels: npt.NDArray[Any],
+    kind: SegmentationTypeValues,
     recipe: Recipe,
     identity: str,
 ) -> HighdicomSegmentation:
@@ -205,7 +230,9 @@ def _with_highdicom(
     return HighdicomSegmentation(
         source_images=images,
         pixel_array=pixels,
-        segmentation_type=SegmentationTypeValues.BINARY,
+        segmentation_type=kind,
+        fractional_type=SegmentationFractionalTypeValues.PROBABILITY,
+        max_fractional_value=MAXIMUM_FRACTIONAL_VALUE,
         segment_descriptions=[_description(s, identity) for s in segments],
         series_instance_uid=derived_uid("series", identity),
         series_number=recipe.series_number,
@@ -247,6 +274,7 @@ def _description(segment: _Segment, identity: str) -> SegmentDescription:
         algorithm_type=SegmentAlgorithmTypeValues.MANUAL,
         tracking_id=spec.tracking_id or spec.label,
         tracking_uid=spec.tracking_uid or derived_uid("tracking", identity, segment.number),
+        anatomic_regions=[_concept(r) for r in spec.anatomic_regions] or None,
         display_color=hd.color.CIELabColor(*spec.recommended_display_cielab),
     )
     if spec.property_type_modifiers:
@@ -301,7 +329,7 @@ def _refer_to_frames(data: Dataset, source: ImageSeries, used: Sequence[int]) ->
 
 def _clear_padding(data: Dataset) -> None:
     """End the pixel data with zero bits (PS3.5 section 8.2): highdicom 0.28.2 pads with the character "0" (0x30)."""
-    bits = int(data.NumberOfFrames) * int(data.Rows) * int(data.Columns)
+    bits = int(data.NumberOfFrames) * int(data.Rows) * int(data.Columns) * int(data.BitsAllocated)
     used = -(-bits // 8)
     data.PixelData = data.PixelData[:used] + b"\0" * (used % 2)
 
@@ -327,6 +355,15 @@ def _refer_to_all(data: Dataset, source: ImageSeries) -> None:
         item.ReferencedSOPInstanceUID = plane.sop_instance_uid
         items.append(item)
     data.ReferencedSeriesSequence[0].ReferencedInstanceSequence = DicomSequence(items)
+
+
+def _halves(layers: Sequence[LabelVolume]) -> list[LabelVolume]:
+    """Labels of what is more probable than not."""
+    half = (MAXIMUM_FRACTIONAL_VALUE + 1) // 2
+    return [
+        LabelVolume(planes={i: (p >= half).astype(np.uint8) for i, p in layer.planes.items()}, specs=layer.specs)
+        for layer in layers
+    ]
 
 
 def _reports(

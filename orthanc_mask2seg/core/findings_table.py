@@ -14,6 +14,7 @@ def _finding(code: str, meaning: str, colour: str, words: str, scheme: str = "SC
     )
 
 
+# fmt: off
 FINDINGS = (
     _finding("108369006", "Neoplasm", "ff8c1a", "neoplasm, tumor, tumors, tumour, tumours | Tumor, Tumoren, "
              "Neoplasie | tumeur, tumeurs, néoplasie | tumor, tumores | 肿瘤 | 腫瘍"),
@@ -30,13 +31,16 @@ FINDINGS = (
     _finding("52988006", "Lesion", "ffc030", "lesion, lesions | Läsion, Läsionen, Herd | lésion, lésions | lesión, "
              "lesiones | 病灶, 病变 | 病変"),
     _finding("4147007", "Mass", "f8a820", "mass, masses | Raumforderung | masse, masses | masa, masas | 肿块 | 腫瘤"),
-    _finding("27925004", "Nodule", "f8b848", "nodule, nodules | Rundherd, Rundherde, Knoten | nodule, nodules | nódulo, "
+    _finding("27925004", "Nodule", "f8b848", "nodule, nodules | Rundherd, Rundherde, Knoten | nodule, nodules | "
+             "nódulo, "
              "nódulos | 结节 | 結節"),
     _finding("367643001", "Cyst", "40c8d8", "cyst, cysts | Zyste, Zysten | kyste, kystes | quiste, quistes | 囊肿 | "
              "嚢胞"),
-    _finding("44132006", "Abscess", "b8c020", "abscess, abscesses | Abszess, Abszesse | abcès | absceso, abscesos | 脓肿 | "
+    _finding("44132006", "Abscess", "b8c020", "abscess, abscesses | Abszess, Abszesse | abcès | absceso, abscesos | "
+             "脓肿 | "
              "膿瘍"),
-    _finding("35566002", "Hematoma", "902038", "hematoma, haematoma | Hämatom, Bluterguss | hématome | hematoma | 血肿 | "
+    _finding("35566002", "Hematoma", "902038", "hematoma, haematoma | Hämatom, Bluterguss | hématome | hematoma | "
+             "血肿 | "
              "血腫"),
     _finding("50960005", "Hemorrhage", "a81028", "hemorrhage, haemorrhage, bleeding | Blutung | hémorragie | "
              "hemorragia | 出血 | 出血"),
@@ -46,7 +50,8 @@ FINDINGS = (
              "炎症"),
     _finding("396339007", "Thrombus", "603050", "thrombus, thrombi, thrombosis | Thrombus, Thrombose | thrombus, "
              "thrombose | trombo, trombosis | 血栓 | 血栓"),
-    _finding("55584005", "Embolus", "502858", "embolus, emboli, embolism | Embolus, Embolie | embole, embolie | émbolo, "
+    _finding("55584005", "Embolus", "502858", "embolus, emboli, embolism | Embolus, Embolie | embole, embolie | "
+             "émbolo, "
              "embolia | 栓子 | 塞栓"),
     _finding("85659009", "aneurysm", "e02868", "aneurysm | Aneurysma | anévrisme, anévrysme | aneurisma | 动脉瘤 | "
              "動脈瘤"),
@@ -58,9 +63,11 @@ FINDINGS = (
              "épanchement péricardique | derrame pericárdico | 心包积液 | 心嚢液"),
     _finding("36118008", "Pneumothorax", "98d0f8", "pneumothorax | Pneumothorax | pneumothorax | neumotórax | 气胸 | "
              "気胸"),
-    _finding("112120", "Ground glass opacity", "a8c8b0", "ground glass opacity, GGO | Milchglastrübung | verre dépoli | "
+    _finding("112120", "Ground glass opacity", "a8c8b0", "ground glass opacity, GGO | Milchglastrübung | "
+             "verre dépoli | "
              "vidrio esmerilado | 磨玻璃影 | すりガラス影", "DCM"),
-    _finding("112121", "Infiltrate", "88b890", "infiltrate | Infiltrat | infiltrat | infiltrado | 浸润 | 浸潤影", "DCM"),
+    _finding("112121", "Infiltrate", "88b890", "infiltrate | Infiltrat | infiltrat | infiltrado | 浸润 | "
+             "浸潤影", "DCM"),
     _finding("12402003", "Scar tissue", "c0a890", "scar, scar tissue | Narbe | cicatrice | cicatriz | 瘢痕 | 瘢痕"),
 )
 
@@ -70,7 +77,8 @@ DEVICES = (
         kind="finding", category=_DEVICE),
     Row("65818007", "Stent", "88a0c0", "stent, stents | Stent | stent | stent | 支架 | ステント", kind="finding",
         category=_DEVICE),
-    Row("19923001", "Catheter", "80c0c8", "catheter | Katheter | cathéter | catéter | 导管 | カテーテル", kind="finding",
+    Row("19923001", "Catheter", "80c0c8", "catheter | Katheter | cathéter | catéter | 导管 | "
+        "カテーテル", kind="finding",
         category=_DEVICE),
     Row("14106009", "Cardiac pacemaker", "7890a8", "pacemaker, cardiac pacemaker | Herzschrittmacher | "
         "stimulateur cardiaque | marcapasos | 起搏器 | ペースメーカー", kind="finding", category=_DEVICE),
@@ -82,7 +90,8 @@ def _target(code: str, meaning: str, colour: str, words: str, scheme: str = "DCM
 
 
 TARGETS = (
-    _target("228791009", "GTV", "ff3b30", "GTV, gross tumor volume, gross tumour volume | makroskopisches Tumorvolumen | "
+    _target("228791009", "GTV", "ff3b30", "GTV, gross tumor volume, gross tumour volume | "
+            "makroskopisches Tumorvolumen | "
             "volume tumoral macroscopique | volumen tumoral macroscópico | 大体肿瘤体积 | 肉眼的腫瘍体積", "SCT"),
     _target("130052", "GTV Primary", "ff4a3a", "GTVp, GTV p, GTV t, GTV primary"),
     _target("130051", "GTV Nodal", "ff6a50", "GTVn, GTV n, GTV nodal, GTV node, GTV nodes"),

@@ -42,8 +42,26 @@ def read_planes(
     if isinstance(instances, Refusal):
         return instances
     frames = label_domain(instances, threshold)
-    if isinstance(frames, Refusal):
-        return frames
+    return frames if isinstance(frames, Refusal) else _in_order(mask, frames)
+
+
+def read_probabilities(mask: ImageSeries, contents: Iterable[bytes]) -> tuple[StoredArray, ...] | Refusal | None:
+    """Rescaled values of each plane of a probability map; None where the values are labels after all.
+
+    Parameters
+    ----------
+    mask, contents
+        As in `read_planes`.
+    """
+    instances = decode_all(mask.headers, contents)
+    if isinstance(instances, Refusal):
+        return instances
+    if any(i.coloured for i in instances) or _discrete(instances):
+        return None
+    return _in_order(mask, tuple(_modality(i) for i in instances))
+
+
+def _in_order(mask: ImageSeries, frames: Sequence[StoredArray]) -> tuple[StoredArray, ...] | Refusal:
     planes = []
     for plane in mask.volume.planes:
         number = (plane.frame_number or 1) - 1

@@ -1,105 +1,254 @@
 """What a label means: names, codes and colours of segments.
 
 An unknown name is never given a borrowed code: category and type stay generic and the name goes to SegmentLabel.
+
+Where a name comes from, in this order: the label table, by value; SeriesDescription; where that says nothing, the
+attributes that a mask borrows from segmentations (SegmentLabel, SegmentDescription, ROIName), ContentDescription and
+ContentLabel; PatientName, only if the site says so and only where it is the name of a structure that the vocabulary
+knows; and BodyPartExamined, which says where the segment lies and not what it is. Other free text (ImageComments,
+DerivationDescription, ProtocolName) is not used: it may speak of the patient.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
+from pydicom import Dataset
+
+from orthanc_mask2seg.core import totalsegmentator
+from orthanc_mask2seg.core.colours import of_palette, told_apart
+from orthanc_mask2seg.core.labels import ALGORITHM_TYPES, LabelRow, LabelTable
+from orthanc_mask2seg.core.terms import CATEGORIES, Coding, Term, Vocabulary, vocabulary
+from orthanc_mask2seg.core.words import SIDES, Word, rest, significant, without_phrases
 from orthanc_mask2seg.model import CodedConcept, SegmentSpec
 
 MAXIMUM_LABEL_LENGTH = 64
 """SegmentLabel is a long string (LO, PS3.5 section 6.2)."""
 
-MORPHOLOGICALLY_ABNORMAL = CodedConcept(
-    value="49755003", scheme_designator="SCT", meaning="Morphologically Abnormal Structure"
-)
-ANATOMICAL_STRUCTURE = CodedConcept(value="91723000", scheme_designator="SCT", meaning="Anatomical structure")
-TISSUE = CodedConcept(value="85756007", scheme_designator="SCT", meaning="Tissue")
+TISSUE = CATEGORIES["tissue"]
+"""Category and type of what has no code."""
 
-_NOISE = re.compile(
-    r"(?<![^\W_])(mask|masks|seg|segmentation|label|labels|labelmap|binary|tumou?r slices only)(?![^\W_])",
-    re.IGNORECASE,
-)
-_LEFT_OVER = re.compile(r"[\s_\-:;,.()\[\]/\\]+")
-_NUMBERS_ONLY = re.compile(r"^[\d\s\-.]*$")
-
-_PALETTE = (
-    (63.2, 59.6, 46.0), (65.7, -41.3, 31.0), (60.3, -9.4, -41.5), (84.0, 3.7, 77.9), (58.5, 58.5, -36.3),
-    (78.9, -34.8, -10.2), (71.4, 27.9, 62.6), (51.0, 34.7, -66.0), (86.6, -42.9, 64.9), (74.6, 37.2, 6.0),
-    (47.4, -20.8, 12.4), (55.3, 17.5, 30.6), (69.3, 20.9, -28.0), (62.1, -1.8, 37.0), (79.7, -8.0, -18.9),
-)  # fmt: skip
-"""CIELab colours that are told apart on grey images; after the last, they begin again, darker."""
+UNSPECIFIED = "unspecified"
+_TEXTS = ("SeriesDescription", "SegmentAlgorithmName", "ManufacturerModelName", "SoftwareVersions",
+          "ContentDescription", "DerivationDescription")  # fmt: skip
+_NAMES = ("SegmentLabel", "SegmentDescription", "ROIName", "ContentDescription", "ContentLabel")
 
 
-def describe(labels: Sequence[int], series_description: str) -> tuple[SegmentSpec, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Naming:
+    """How a site names its segments.
+
+    Attributes
+    ----------
+    table
+        What label values mean.
+    algorithm_type
+        SegmentAlgorithmType of segments of which nothing else says it.
+    patient_name_rule
+        PatientName may name the structure, as in 3D-IRCADb.
+    terms
+        The site's own terms, beside those of `table`.
+    """
+
+    table: LabelTable | None = None
+    algorithm_type: str = "SEMIAUTOMATIC"
+    algorithm_name: str = UNSPECIFIED
+    patient_name_rule: bool = False
+    terms: tuple[Term, ...] = ()
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The names that are known."""
+        return vocabulary((*self.terms, *(self.table.terms if self.table else ())))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Name:
+    """What a segment is called, and where it lies if only that is known."""
+
+    text: str
+    coding: Coding | None = None
+    regions: tuple[CodedConcept, ...] = ()
+
+
+def describe(labels: Sequence[int], header: Dataset, naming: Naming | None = None) -> tuple[SegmentSpec, ...]:
     """Describe the labels of one mask series.
 
     Parameters
     ----------
     labels
         Label values that have voxels, ascending.
-    series_description
-        SeriesDescription of the mask: the name of its one segment, or the first part of the names of many.
+    header
+        Of any instance of the mask.
+    naming
+        The site's table and rules.
 
     Returns
     -------
     tuple of SegmentSpec
-        One per label, in the same order.
+        One per label, in the same order; labels that would be named alike are numbered.
     """
-    name = clean_name(series_description)
+    naming = naming or Naming()
+    table = _table(labels, header, naming)
+    found = _name(header, naming, single=len(labels) == 1)
+    specs = []
+    for index, label in enumerate(labels):
+        row = table.rows.get(label) if table else None
+        if row is not None and _overruled(row, found, labels, table):
+            row = None
+        if row is None:
+            row = _row(label, labels, header, found, naming)
+        regions = found.regions if len(labels) == 1 else ()
+        spec = _spec(row, index, regions if row.coding is None else row.coding.regions)
+        specs.append(_with_algorithm(spec, row, label, labels, header, naming))
+    return told_apart_specs(specs)
+
+
+def _table(labels: Sequence[int], header: Dataset, naming: Naming) -> LabelTable | None:
+    if naming.table is not None and naming.table.rows:
+        return naming.table
+    texts = [_text(header, keyword) for keyword in _TEXTS]
+    known = totalsegmentator.applies(labels, texts, _text(header, "Modality"))
+    return totalsegmentator.table() if known else None
+
+
+def _overruled(row: LabelRow, found: _Name, labels: Sequence[int], table: LabelTable | None) -> bool:
+    """Whether the name of a mask of one label goes before the table: the 1 of a "liver mask" is no class number."""
+    if len(labels) > 1:
+        return False
+    if found.coding is not None:
+        return row.coding is None or row.coding.property_type != found.coding.property_type
+    built_in = table is not None and table.name == totalsegmentator.NAME
+    return built_in and bool(found.text) and not totalsegmentator.named_in(found.text)
+
+
+def _row(label: int, labels: Sequence[int], header: Dataset, found: _Name, naming: Naming) -> LabelRow:
+    """Name of a label that no table names."""
     if len(labels) == 1:
-        return (_generic(name or "Segment 1", 0),)
-    return tuple(_generic(f"{name} {label}".strip() if name else f"Label {label}", i) for i, label in enumerate(labels))
+        return LabelRow(name=found.text or "Segment 1", coding=found.coding)
+    item = _item(header, label)
+    own = _shortened(_text(item, "SegmentLabel")) if item is not None else ""
+    if own:
+        return LabelRow(name=own, coding=naming.vocabulary.match(own))
+    return LabelRow(name=f"{found.text} {label}" if found.text else f"Label {label}")
 
 
-def clean_name(text: str) -> str:
+def _name(header: Dataset, naming: Naming, *, single: bool) -> _Name:
+    """The first text that says something; else what BodyPartExamined adds to nothing."""
+    known = naming.vocabulary
+    for text in _candidates(header, single=single):
+        if _says_something(known.words(without_phrases(text))):
+            return _Name(text=clean_name(text, known), coding=known.match(text))
+    if naming.patient_name_rule:
+        text = _text(header, "PatientName").replace("^", " ")
+        coding = known.match(text)
+        if coding is not None:
+            return _Name(text=clean_name(text, known), coding=coding)
+    text = clean_name(_text(header, "SeriesDescription"), known)
+    place = known.match(_text(header, "BodyPartExamined")) if single else None
+    if place is None or text or place.category != CATEGORIES["anatomical structure"]:
+        return _Name(text=text)
+    name = _shortened(_text(header, "BodyPartExamined")).lower()
+    return _Name(text=f"Segment 1 ({name})", regions=(place.property_type,))
+
+
+def _candidates(header: Dataset, *, single: bool) -> Iterator[str]:
+    yield _text(header, "SeriesDescription")
+    items = list(header.get("SegmentSequence") or ())
+    if single and len(items) == 1:
+        yield _text(items[0], "SegmentLabel")
+        yield _text(items[0], "SegmentDescription")
+    for keyword in _NAMES:
+        yield _text(header, keyword)
+
+
+def _says_something(found: Sequence[Word]) -> bool:
+    return any(not w.key.isdigit() and w.key not in SIDES for w in significant(found))
+
+
+def _text(header: Dataset, keyword: str) -> str:
+    value = header.get(keyword)
+    return "" if value is None else str(value).strip()
+
+
+def _item(header: Dataset, label: int) -> Dataset | None:
+    """What the mask itself says of a label, in the way of segmentations."""
+    return next((i for i in header.get("SegmentSequence") or () if _text(i, "SegmentNumber") == str(label)), None)
+
+
+def clean_name(text: str, known: Vocabulary | None = None) -> str:
     """Name of a structure without "mask", "seg" and the like; '' where nothing else is left.
 
     Examples
     --------
-    >>> clean_name("liver mask")
-    'liver'
-    >>> clean_name("GTV_Mass")
-    'GTV_Mass'
+    >>> clean_name("seg_LeftKidney_v2")
+    'Left Kidney'
+    >>> clean_name("GTV_Mass"), clean_name("GTV mask 0-255")
+    ('GTV_Mass', 'GTV')
     >>> clean_name("mask")
     ''
     """
-    rest = _NOISE.sub(" ", text).strip()
-    if rest == text.strip():
-        return _shortened(rest)
-    rest = _LEFT_OVER.sub(" ", rest).strip()
-    return "" if _NUMBERS_ONLY.match(rest) else _shortened(rest)
+    known = known or vocabulary()
+    found = known.words(without_phrases(text))
+    if not any(w.noise for w in found):
+        return _shortened(text)
+    return _shortened(rest(found)) if any(not w.noise and not w.key.isdigit() for w in found) else ""
 
 
-def _shortened(text: str) -> str:
-    printable = "".join(c for c in text if c.isprintable() and c != "\\")
-    return printable[:MAXIMUM_LABEL_LENGTH].strip()
+def _shortened(text: str, length: int = MAXIMUM_LABEL_LENGTH) -> str:
+    printable = "".join(c if c.isprintable() else " " for c in text if c != "\\")
+    return " ".join(printable.split())[:length].strip()
 
 
-def _generic(label: str, index: int) -> SegmentSpec:
+def _spec(row: LabelRow, index: int, regions: tuple[CodedConcept, ...]) -> SegmentSpec:
+    coding = row.coding
     return SegmentSpec(
-        label=label[:MAXIMUM_LABEL_LENGTH],
-        category=TISSUE,
-        property_type=TISSUE,
-        recommended_display_cielab=colour(index),
-        needs_coding=True,
+        label=_shortened(row.name) or f"Segment {index + 1}",
+        category=coding.category if coding else TISSUE,
+        property_type=coding.property_type if coding else TISSUE,
+        property_type_modifiers=coding.modifiers if coding else (),
+        anatomic_regions=regions,
+        recommended_display_cielab=(coding.colour if coding else None) or of_palette(index),
+        needs_coding=coding is None,
     )
 
 
-def colour(index: int) -> tuple[float, float, float]:
-    """CIELab colour of the index-th segment, counted from 0."""
-    lightness, a, b = _PALETTE[index % len(_PALETTE)]
-    rounds = index // len(_PALETTE)
-    return (max(25.0, lightness - 12.0 * rounds), a, b)
-
-
-def renumbered_colours(specs: Sequence[SegmentSpec]) -> tuple[SegmentSpec, ...]:
-    """Give generic segments that were described apart from each other colours that differ."""
-    return tuple(
-        replace(spec, recommended_display_cielab=colour(index)) if spec.needs_coding else spec
-        for index, spec in enumerate(specs)
+def _with_algorithm(
+    spec: SegmentSpec, row: LabelRow, label: int, labels: Sequence[int], header: Dataset, naming: Naming
+) -> SegmentSpec:
+    """Who drew it: the table, the mask and the settings are asked, in this order."""
+    item = _item(header, label) if len(labels) > 1 else next(iter(header.get("SegmentSequence") or ()), None)
+    own = header if item is None else item
+    kind = row.algorithm_type or _text(own, "SegmentAlgorithmType").upper()
+    name = row.algorithm_name or _shortened(_text(own, "SegmentAlgorithmName"))
+    if not name and naming.algorithm_name == UNSPECIFIED and totalsegmentator.named_in(_text(header, _TEXTS[0])):
+        name = "TotalSegmentator"
+    return replace(
+        spec,
+        algorithm_type=kind if kind in ALGORITHM_TYPES else naming.algorithm_type,
+        algorithm_name=name or naming.algorithm_name,
     )
+
+
+def told_apart_specs(specs: Sequence[SegmentSpec]) -> tuple[SegmentSpec, ...]:
+    """Give segments of one object, described together or apart, labels and colours that differ."""
+    colours = told_apart(
+        of_palette(index) if spec.needs_coding else spec.recommended_display_cielab for index, spec in enumerate(specs)
+    )
+    taken: set[str] = set()
+    result = []
+    for spec, colour in zip(specs, colours, strict=True):
+        label = _free(spec.label, taken)
+        taken.add(label)
+        result.append(replace(spec, label=label, tracking_id=label, recommended_display_cielab=colour))
+    return tuple(result)
+
+
+def _free(label: str, taken: set[str]) -> str:
+    number, free = 1, label
+    while free in taken:
+        number += 1
+        ending = f" {number}"
+        free = label[: MAXIMUM_LABEL_LENGTH - len(ending)].rstrip() + ending
+    return free

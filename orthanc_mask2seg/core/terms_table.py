@@ -42,6 +42,7 @@ class Row(NamedTuple):
     region: tuple[str, str] | None = None
 
 
+# fmt: off
 ABDOMEN = (
     Row("10200004", "Liver", "9c4b3c", "liver, hepar | Leber | foie | hígado | 肝, 肝脏 | 肝臓",
         "hepatic, hépatique, hepático, hepática"),
@@ -127,7 +128,8 @@ THORAX = (
         "mediastinal, médiastinal"),
     Row("5798000", "Diaphragm", "b87a6a", "diaphragm | Zwerchfell | diaphragme | diafragma | 膈肌 | 横隔膜"),
     Row("9875009", "Thymus", "d8c0c8", "thymus | Thymusdrüse | thymus | timo | 胸腺 | 胸腺", "thymic"),
-    Row("76752008", "Breast", "f0c4b0", "breast, breasts, mamma | Brustdrüse | sein, seins | mama, mamas | 乳腺, 乳房 | "
+    Row("76752008", "Breast", "f0c4b0", "breast, breasts, mamma | Brustdrüse | sein, seins | mama, mamas | 乳腺, "
+        "乳房 | "
         "乳腺, 乳房", "mammary, mammaire", paired=True),
     Row("80891009", "Heart", "c5392f", "heart | Herz | cœur | corazón | 心, 心脏 | 心臓",
         "cardiac, cardiaque, cardíaco"),
@@ -151,7 +153,8 @@ THORAX = (
 )
 
 VESSELS = (
-    Row("59820001", "Blood Vessel", "c04545", "blood vessel, blood vessels, vessel, vessels | Gefäß, Gefäße, Blutgefäß, "
+    Row("59820001", "Blood Vessel", "c04545", "blood vessel, blood vessels, vessel, vessels | Gefäß, Gefäße, "
+        "Blutgefäß, "
         "Blutgefäße | vaisseau, vaisseaux | vaso, vasos | 血管 | 血管", kind="part", category="tissue"),
     Row("51114001", "Artery", "d02020", "artery, arteries | Arterie, Arterien | artère, artères | arteria, arterias | "
         "动脉 | 動脈", "arterial", category="tissue"),

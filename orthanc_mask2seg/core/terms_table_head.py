@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orthanc_mask2seg.core.terms_table import Row
 
+# fmt: off
 HEAD = (
     Row("12738006", "Brain", "e8c4b8", "brain, encephalon | Gehirn, Hirn | cerveau, encéphale | cerebro, encéfalo | "
         "脑, 大脑 | 脳", "cerebral, cérébral, cérébrale, intracranial"),
@@ -51,7 +52,8 @@ HEAD = (
         "quiasma óptico | 视交叉 | 視交叉"),
     Row("18234004", "optic nerve", "e8c830", "optic nerve | Sehnerv | nerf optique | nervio óptico | 视神经 | 視神経",
         paired=True),
-    Row("79652003", "Eyeball", "d8e0f0", "eyeball, eye, eyes, globe | Auge, Augen, Augapfel | œil, yeux, globe oculaire | "
+    Row("79652003", "Eyeball", "d8e0f0", "eyeball, eye, eyes, globe | Auge, Augen, Augapfel | œil, yeux, "
+        "globe oculaire | "
         "ojo, ojos, globo ocular | 眼, 眼球 | 眼球", paired=True),
     Row("78076003", "Lens", "a8c8f8", "lens, eye lens, lens eye | Augenlinse, Linse | cristallin | cristalino | "
         "晶状体, 晶体 | 水晶体", paired=True),
@@ -59,7 +61,8 @@ HEAD = (
         "parotide, glande parotide | parótida, glándula parótida | 腮腺 | 耳下腺", paired=True),
     Row("54019009", "Submandibular gland", "c89858", "submandibular gland | Unterkieferspeicheldrüse | "
         "glande sous mandibulaire | glándula submandibular | 颌下腺 | 顎下腺", paired=True),
-    Row("69748006", "Thyroid", "c86878", "thyroid, thyroid gland | Schilddrüse | thyroïde, glande thyroïde | tiroides | "
+    Row("69748006", "Thyroid", "c86878", "thyroid, thyroid gland | Schilddrüse | thyroïde, glande thyroïde | "
+        "tiroides | "
         "甲状腺 | 甲状腺"),
     Row("4596009", "Larynx", "88b0a8", "larynx | Kehlkopf | larynx | laringe | 喉 | 喉頭", "laryngeal"),
     Row("54066008", "Pharynx", "b89890", "pharynx | Rachen | pharynx | faringe | 咽 | 咽頭"),
@@ -69,7 +72,8 @@ HEAD = (
 )
 
 SKELETON = (
-    Row("3138006", "Bone", "efe3c8", "bone, bones | Knochen | os | hueso, huesos | 骨, 骨骼 | 骨", "osseous, osseux", category="tissue"),
+    Row("3138006", "Bone", "efe3c8", "bone, bones | Knochen | os | hueso, huesos | 骨, 骨骼 | 骨", "osseous, "
+        "osseux", category="tissue"),
     Row("89546000", "Skull", "f0e6d0", "skull, cranium | Schädel | crâne | cráneo | 颅骨 | 頭蓋骨"),
     Row("91609006", "Mandible", "e8dcb8", "mandible | Unterkiefer | mandibule | mandíbula | 下颌骨 | 下顎骨",
         "mandibular"),
@@ -119,7 +123,8 @@ TISSUES = (
         "músculos | 肌肉, 肌 | 筋肉, 筋", "muscular", category="tissue"),
     Row("127954009", "Skeletal muscle", "a84a42", "skeletal muscle, skeletal muscles | Skelettmuskel, "
         "Skelettmuskulatur | muscle squelettique | músculo esquelético | 骨骼肌 | 骨格筋", category="tissue"),
-    Row("44947003", "Erector spinae muscle", "b8605a", "erector spinae, erector spinae muscle, autochthon, autochthonous "
+    Row("44947003", "Erector spinae muscle", "b8605a", "erector spinae, erector spinae muscle, autochthon, "
+        "autochthonous "
         "back muscle | Rückenstrecker | érecteur rachis | erector columna | 竖脊肌 | 脊柱起立筋", paired=True),
     Row("127954009", "Skeletal muscle", "c06a52", "iliopsoas, iliopsoas muscle, psoas, psoas muscle | Psoasmuskel | "
         "muscle psoas | músculo psoas | 腰大肌 | 腸腰筋, 大腰筋", paired=True),
@@ -135,7 +140,8 @@ TISSUES = (
         "ganglions lymphatiques | ganglio linfático, ganglios linfáticos | 淋巴结 | リンパ節", kind="part",
         category="tissue"),
     Row("87612001", "Blood", "8a1010", "blood | Blut | sang | sangre | 血液 | 血液", category="body substance"),
-    Row("38266002", "Entire body", "d8c0a8", "body, whole body, body contour | Körper, Ganzkörper | corps, corps entier | "
+    Row("38266002", "Entire body", "d8c0a8", "body, whole body, body contour | Körper, Ganzkörper | corps, "
+        "corps entier | "
         "cuerpo, cuerpo entero | 全身 | 全身", kind="body"),
 )
 
@@ -160,7 +166,11 @@ _VERTEBRAE = {
           "7610001", "12989004", "23215003"),
     "L": ("66794005", "14293000", "36470004", "11994002", "49668003"),
 }
-_NAMED = {"C": ("cervical", "HWK", "颈", "頸"), "T": ("thoracic", "BWK", "胸", "胸"), "L": ("lumbar", "LWK", "腰", "腰")}
+_NAMED = {
+    "C": ("cervical", "HWK", "颈", "頸"),
+    "T": ("thoracic", "BWK", "胸", "胸"),
+    "L": ("lumbar", "LWK", "腰", "腰"),
+}
 
 
 def _vertebrae() -> tuple[Row, ...]:

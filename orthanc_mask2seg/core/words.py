@@ -60,7 +60,7 @@ def fold(text: str) -> str:
     >>> fold("œsophage"), fold("oesophagus")
     ('osophage', 'osophagus')
     """
-    kept = []
+    kept: list[str] = []
     for character in unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold()):
         if not unicodedata.combining(character) or (kept and "\u3040" <= kept[-1] <= "\u30ff"):
             kept.append(character)
@@ -157,6 +157,9 @@ def _parts(piece: str, lexicon: Collection[str]) -> list[_Part]:
     for ending in ("s", "n"):
         if key.endswith(ending) and len(key) > MINIMUM_PART and key[:-1] in lexicon:
             return [(piece, key[:-1])]
+    number = re.match(r"\d+(?=\D)", piece)
+    if number:
+        return [(number[0], number[0]), *_parts(piece[number.end() :], lexicon)]
     digits = re.search(r"\d+$", piece)
     if digits and digits.start() and not _VERSION.fullmatch(key):
         stem = _parts(piece[: digits.start()], lexicon)
@@ -173,24 +176,25 @@ def _compound(piece: str, lexicon: Collection[str]) -> list[_Part]:
         for start in range(end):
             if start not in best:
                 continue
-            key = _key_of_part(piece[start:end], lexicon, cjk=cjk, first=start == 0)
+            link, key = _part(piece[start:end], lexicon, cjk=cjk, first=start == 0)
             if key and (end not in best or len(best[start]) + 1 < len(best[end])):
-                best[end] = [*best[start], (piece[start:end], key)]
+                before = best[start][:-1] + [(text + link, k) for text, k in best[start][-1:]]
+                best[end] = [*before, (piece[start + len(link) : end], key)]
     return best.get(len(piece), [(piece, fold(piece))])
 
 
-def _key_of_part(text: str, lexicon: Collection[str], *, cjk: bool, first: bool) -> str:
-    """The known word in a part of a compound, folded, without what links it to the part before; '' if none."""
+def _part(text: str, lexicon: Collection[str], *, cjk: bool, first: bool) -> tuple[str, str]:
+    """What links a part of a compound to the part before, and the known word in it, folded; '' if there is none."""
     if cjk:
         key = fold(text)
-        return key if known(key, lexicon) else ""
+        return "", key if known(key, lexicon) else ""
     for link in ("",) if first else _LINKS:
         key = fold(text[len(link) :])
         if not text.casefold().startswith(link) or len(key) < MINIMUM_PART - 1:
             continue
         if key in NOISE or (len(key) >= MINIMUM_PART and (key in lexicon or key in SIDES)):
-            return key
-    return ""
+            return link, key
+    return "", ""
 
 
 def significant(found: Collection[Word]) -> tuple[Word, ...]:

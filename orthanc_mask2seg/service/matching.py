@@ -31,6 +31,9 @@ from orthanc_mask2seg.service.reading import (
 )
 from orthanc_mask2seg.service.sieve import rule_for
 
+ANY_PROBABILITY = 1e-9
+"""Threshold that looks only at whether a probability is above 0."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
@@ -111,6 +114,8 @@ class Matcher:
                 reason=Reason.NOT_A_MASK, detail="A rule of the site says that this series is to be ignored."
             )
         threshold = self._settings.threshold or None
+        if named and self._settings.fractional:
+            threshold = ANY_PROBABILITY
         headers = self._archive.headers(series)
         census = sample_series(self._archive, series, MASK_SAMPLES, threshold)
         if isinstance(census, Refusal):

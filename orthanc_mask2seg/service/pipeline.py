@@ -11,10 +11,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from pydicom import Dataset
+
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.core.convert import Converted, Matched, convert
-from orthanc_mask2seg.core.mask_planes import read_planes
+from orthanc_mask2seg.core.fractional import convert_fractional, probabilities
+from orthanc_mask2seg.core.mask_planes import read_planes, read_probabilities
 from orthanc_mask2seg.core.match import Match
+from orthanc_mask2seg.core.pixels import StoredArray
 from orthanc_mask2seg.model import (
     Outcome,
     OutputReport,
@@ -28,6 +32,7 @@ from orthanc_mask2seg.model import (
 )
 from orthanc_mask2seg.pacs.port import Archive
 from orthanc_mask2seg.service.matching import Found, Matcher
+from orthanc_mask2seg.service.naming import naming_of
 from orthanc_mask2seg.service.reading import template_of
 from orthanc_mask2seg.service.sieve import passes_over
 
@@ -160,6 +165,11 @@ def _convert_group(
     masks = []
     with watch.step("read"):
         template = template_of(archive, group[0].match.source)
+        if settings.fractional and len(group) == 1:
+            contents = archive.contents(group[0].image.series.instance_keys)
+            values = read_probabilities(group[0].image, contents)
+            if values is not None:
+                return _convert_fractional(archive, group[0], values, template, task, settings, watch)
         for found in group:
             contents = archive.contents(found.image.series.instance_keys)
             stored = read_planes(found.image, contents, threshold=settings.threshold or None)
@@ -172,15 +182,44 @@ def _convert_group(
             template,
             series_number_offset=settings.series_number_offset,
             maximum_volume_change=settings.maximum_volume_change,
+            naming=naming_of(settings),
         )
     if isinstance(ended, Refusal):
         return _refused(ended, uids, watch, group[0].match)
+    return _stored(archive, ended, group, task, watch)
+
+
+def _convert_fractional(
+    archive: Archive,
+    found: Found,
+    values: tuple[StoredArray, ...] | Refusal,
+    template: Dataset,
+    task: Task,
+    settings: Settings,
+    watch: _Stopwatch,
+) -> Result:
+    uids = (found.image.series.series_instance_uid,)
+    if isinstance(values, Refusal):
+        return _refused(values, uids, watch)
+    eight_bit = found.image.headers[0].get("BitsStored") == 8
+    quantised = probabilities(values, settings.fractional_maximum, eight_bit=eight_bit)
+    if isinstance(quantised, Refusal):
+        return _refused(quantised, uids, watch, found.match)
+    with watch.step("convert"):
+        mask = Matched(mask=found.image, match=found.match, stored=values)
+        ended = convert_fractional(mask, quantised, template, series_number_offset=settings.series_number_offset)
+    if isinstance(ended, Refusal):
+        return _refused(ended, uids, watch, found.match)
+    return _stored(archive, ended, [found], task, watch)
+
+
+def _stored(archive: Archive, ended: Converted, group: Sequence[Found], task: Task, watch: _Stopwatch) -> Result:
     outputs: tuple[OutputReport, ...] = ()
     if task.store:
         with watch.step("store"):
             receipt = archive.store(ended.segmentation.content)
         outputs = (_output(receipt),)
-    return _converted(ended, group, outputs, watch, stored=task.store)
+    return _converted(ended, group, outputs, watch)
 
 
 def _output(receipt: Receipt) -> OutputReport:
@@ -198,14 +237,12 @@ def _converted(
     group: Sequence[Found],
     outputs: tuple[OutputReport, ...],
     watch: _Stopwatch,
-    *,
-    stored: bool,
 ) -> Result:
     matched = group[0].match
     evidence = [text for found in group for text in found.evidence]
     return Result(
         outcome=Outcome.CONVERTED,
-        detail=_sentence(ended.segmentation, matched, stored=stored),
+        detail=_sentence(ended.segmentation, matched),
         source_series_uid=matched.source.series.series_instance_uid,
         mask_series_uids=tuple(f.image.series.series_instance_uid for f in group),
         candidates=matched.candidates,
@@ -216,7 +253,7 @@ def _converted(
     )
 
 
-def _sentence(segmentation: Segmentation, matched: Match, *, stored: bool) -> str:
+def _sentence(segmentation: Segmentation, matched: Match) -> str:
     count = len(segmentation.segments)
     planes = len(matched.source.volume.planes)
     text = f"{count} segment{'s' if count > 1 else ''} on {planes} source slices"
@@ -224,7 +261,7 @@ def _sentence(segmentation: Segmentation, matched: Match, *, stored: bool) -> st
         text += "; resampled from another grid"
     if matched.missing:
         text += f"; {matched.missing} slices without a mask slice are empty"
-    return text if stored else f"would be converted: {text}"
+    return text
 
 
 def _refused(refusal: Refusal, uids: tuple[Uid, ...], watch: _Stopwatch, matched: Match | None = None) -> Result:

@@ -41,7 +41,7 @@ def make_runner(archive: Archive, ledger: Ledger, settings: Settings, convert: C
         if isinstance(ended, NotYet):
             return _wait(request, ended, settings.partial_rest_seconds)
         if ended.outcome is Outcome.CONVERTED:
-            _supersede(archive, ledger, request.series_key, ended)
+            _supersede(archive, ledger, _superseding_key(request, ended, settings), ended)
         return ended.document()
 
     return run
@@ -72,6 +72,13 @@ def _wait(request: JobRequest, answer: NotYet, seconds: float) -> RunAgain:
         "hint": f"It is converted as it is after {seconds:g} s without news.",
     }
     return RunAgain(delay_seconds=seconds, why=why, request=replace(request, rested=True))
+
+
+def _superseding_key(request: JobRequest, result: Result, settings: Settings) -> ArchiveKey:
+    """What a SEG is the newest of: its mask series or, where masks are merged, all masks of its source."""
+    if settings.merge == "series":
+        return request.series_key
+    return ArchiveKey(f"{request.study_instance_uid} {result.source_series_uid}")
 
 
 def _supersede(archive: Archive, ledger: Ledger, key: ArchiveKey, result: Result) -> None:

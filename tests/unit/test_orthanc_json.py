@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import json5
 
 from orthanc_mask2seg import config
 
 TEXT = (Path(__file__).resolve().parents[2] / "orthanc.json").read_text(encoding="utf-8")
-SECTION = TEXT[TEXT.index('"Mask2Seg"') :]
+COMMENTED_SETTING = re.compile(r'^    // ("\w+":.*)$', re.MULTILINE)
+EXAMPLES = {"Rules"}
+"""Settings whose default is nothing to look at."""
+
+
+def commented() -> dict[str, Any]:
+    """Return the settings that are there as comments."""
+    found: dict[str, Any] = {}
+    for line in COMMENTED_SETTING.findall(TEXT):
+        found |= json5.loads(f"{{{line}\n}}")
+    return found
 
 
 def test_names_every_setting() -> None:
-    shown = set(re.findall(r'"(\w+)":', SECTION)) - {"Mask2Seg"}
-    assert shown == {setting.name for setting in config.SETTINGS} - {"OrthancPassword"}  # a file is the better way
+    named = {*commented(), *json5.loads(TEXT)["Mask2Seg"]}
+    assert named == {setting.name for setting in config.SETTINGS} - {"OrthancPassword"}  # a file is the better way
 
 
 def test_comments_show_the_defaults() -> None:
-    shown = {
-        name: json5.loads(value) for name, value in re.findall(r'^    // "(\w+)": ([^,\s]+)', SECTION, re.MULTILINE)
-    }
     defaults = config.Settings()
+    shown = {name: value for name, value in commented().items() if name not in EXAMPLES}
     assert shown == {s.name: getattr(defaults, s.field) for s in config.SETTINGS if s.name in shown}
-    assert len(shown) == len(config.SETTINGS) - 2
+
+
+def test_what_is_commented_out_may_be_switched_on(tmp_path: Path) -> None:
+    file = tmp_path / "orthanc.json"
+    file.write_text(json.dumps({"Mask2Seg": commented()}), encoding="utf-8")
+    assert config.load(file, {}).rules
 
 
 def test_is_a_configuration_of_ours(tmp_path: Path) -> None:
