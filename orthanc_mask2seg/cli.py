@@ -340,7 +340,15 @@ def _inert(text: str) -> str:
 
 
 def _progress(console: Console) -> Callable[[str, int, int], None]:
+    """One line that changes in a terminal; elsewhere one line per step."""
+    last = ""
+
     def report(step: str, done: int, total: int) -> None:
-        console.print(Text(f"{step} {done}/{total}"), style="dim")
+        nonlocal last
+        if console.is_terminal:
+            console.print(Text(f"{step} {done}/{total}"), style="dim", end="\x1b[K\r")
+        elif step != last:
+            console.print(Text(step))
+        last = step
 
     return report

@@ -14,7 +14,18 @@ from itertools import chain
 from orthanc_mask2seg.core import findings_table, terms_table, terms_table_head
 from orthanc_mask2seg.core.colours import cielab
 from orthanc_mask2seg.core.terms_table import Row
-from orthanc_mask2seg.core.words import BOTH, LEFT, RIGHT, SIDES, Word, fold, significant, without_phrases, words
+from orthanc_mask2seg.core.words import (
+    BOTH,
+    LEFT,
+    LONGEST_TEXT,
+    RIGHT,
+    SIDES,
+    Word,
+    fold,
+    significant,
+    without_phrases,
+    words,
+)
 from orthanc_mask2seg.model import CodedConcept
 
 LANGUAGES = ("English", "German", "French", "Spanish", "Chinese", "Japanese")
@@ -160,6 +171,8 @@ class Vocabulary:
         >>> vocabulary().match("liver without vessels") is None
         True
         """
+        if len(text) > LONGEST_TEXT:
+            return None
         keys = _keys(self.words(without_phrases(text)))
         for content in _without_numbers(keys):
             found = self._match(content)

@@ -80,6 +80,8 @@ FUNCTION = _set(_FUNCTION)
 SIDES = {word: side for side, words in _SIDES.items() for word in _set(words)}
 
 
+LONGEST_TEXT = 256
+"""What follows is not read."""
 LONGEST_COMPOUND = 64
 _Part = tuple[str, str]
 """Part of a compound as it was written, and folded."""
@@ -129,7 +131,7 @@ def words(text: str, lexicon: Collection[str] = frozenset()) -> tuple[Word, ...]
     >>> [w.text for w in words("Lebermaske", {"leber"})]
     ['Leber', 'maske']
     """
-    text = _ELISION.sub(" ", _PHASE.sub(" ", unicodedata.normalize("NFKC", text)))
+    text = _ELISION.sub(" ", _PHASE.sub(" ", unicodedata.normalize("NFKC", text[:LONGEST_TEXT])))
     return tuple(
         Word(text=written, key=key, piece=piece)
         for piece, part in enumerate(_pieces(text))

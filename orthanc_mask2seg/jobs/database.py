@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +74,5 @@ def _write_at_once(connection: Any, _record: Any) -> None:
     connection.isolation_level = "IMMEDIATE"  # writers queue up instead of failing when they collide
     connection.execute("PRAGMA busy_timeout=30000")
     connection.execute("PRAGMA foreign_keys=ON")
+    if sqlite3.sqlite_version_info < (3, 42):  # DBOS 3.4.0 asks for unixepoch('subsec') on Python 3.12 and later
+        connection.create_function("unixepoch", 1, lambda _modifier: time.time())

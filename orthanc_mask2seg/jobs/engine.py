@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 
 from orthanc_mask2seg.errors import Mask2SegError
-from orthanc_mask2seg.jobs.database import database_url, lock, prepare
+from orthanc_mask2seg.jobs.database import connect, database_url, lock, prepare
 from orthanc_mask2seg.jobs.port import Ended, Job, JobRequest, JobState, Run, RunAgain
 from orthanc_mask2seg.jobs.reader import (
     APPLICATION,
@@ -212,7 +212,7 @@ def _failure(reason: str, detail: str, hint: str) -> dict[str, Any]:
 
 
 def _config(url: str, executor: str) -> DBOSConfig:
-    return {
+    config: DBOSConfig = {
         "name": APPLICATION,
         "system_database_url": url,
         "application_version": APPLICATION_VERSION,
@@ -224,6 +224,9 @@ def _config(url: str, executor: str) -> DBOSConfig:
         "enable_otlp": False,
         "log_level": "WARNING",
     }
+    if url.startswith("sqlite"):
+        config["system_database_engine"] = connect(url)
+    return config
 
 
 class _WithoutData(logging.Filter):

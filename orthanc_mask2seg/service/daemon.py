@@ -15,6 +15,7 @@ from types import FrameType
 from orthanc_mask2seg import __version__, logs
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.core.encode import warm_up
+from orthanc_mask2seg.errors import Mask2SegError
 from orthanc_mask2seg.jobs.engine import Engine
 from orthanc_mask2seg.jobs.ledger import SqlLedger
 from orthanc_mask2seg.pacs.orthanc_rest import OrthancArchive
@@ -67,10 +68,14 @@ def serve(
     about = ServiceState(
         version=__version__, archive=settings.orthanc_url, state=state, jobs=engine, watcher=watcher.status
     )
+    engine.start(make_runner(source, ledger, settings), watcher.job_ended)
     stop_page = _nothing
     if start_page is not None and settings.status_port:
-        stop_page = start_page(about, settings.status_host, settings.status_port)
-    engine.start(make_runner(source, ledger, settings), watcher.job_ended)
+        try:
+            stop_page = start_page(about, settings.status_host, settings.status_port)
+        except Mask2SegError:
+            engine.stop(0.0)
+            raise
     threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
     thread = threading.Thread(target=watcher.run, args=(stop,), name="watcher", daemon=True)
     thread.start()

@@ -206,3 +206,31 @@ def _lay(image: sitk.Image, plane: Plane, origin: np.ndarray, step: float) -> No
     image.SetDirection((left @ right).ravel().tolist())
     image.SetSpacing((float(plane.spacing[1]), float(plane.spacing[0]), step))
     image.SetOrigin(origin.tolist())
+
+
+def wrong_resampling(seg: Seg, planes: Sequence[Plane], image: Sequence[Plane], background: int) -> str:
+    """What is not the nearest neighbour of the mask, or ''; its labels are its values but `background`, ascending."""
+    values = sorted({float(v) for p in planes for v in np.unique(p.values)} - {float(background)})
+    labels = [sum((p.values == v) * (n + 1) for n, v in enumerate(values)) for p in planes]
+    counts = {n: 0 for n in seg.places}
+    for target in image:
+        shape = int(target.header.Rows), int(target.header.Columns)
+        found, tied = nearest_labels(planes, labels, target, shape)
+        rows, columns = np.indices(shape)
+        places = (
+            target.position
+            + columns[..., None] * target.orientation[:3] * target.spacing[1]
+            + rows[..., None] * target.orientation[3:] * target.spacing[0]
+        )
+        for number in seg.places:
+            here = seg.places[number]
+            close = np.zeros(shape, bool)
+            if len(here):
+                distance = np.linalg.norm(places[..., None, :] - here, axis=-1).min(axis=-1)
+                close = distance < PLACE_TOLERANCE_MM
+            counts[number] += int(close.sum())
+            if ((close != (found == number)) & ~tied).any():
+                return f"segment {number} is not the nearest neighbour of the mask"
+    if counts != {n: len(p) for n, p in seg.places.items()}:
+        return "the segments hold voxels that are on no image of the source"
+    return ""

@@ -113,7 +113,8 @@ def test_names_are_understood(name: str, expected: str) -> None:
         "Restleber", "Fettleber", "peritumoral", "perirenal fat", "left liver", "left aorta", "left right both spleen",
         "liver_seg_4", "liver seg IV", "T1 liver", "muscle mass", "Muskelmasse", "bone mass", "body mass",
         "tumour necrosis", "tumor free liver", "pulmonary", "hepatic", "GTV liver spleen", "GTV edema", "GTV+5mm",
-        "TotalSegmentator labelmap", "heart rate", "sliver", "deliver", "vertebrae_L9",
+        "TotalSegmentator labelmap", "heart rate", "liver " + "mask " * 60, "1a" * 500,
+        "sliver", "deliver", "vertebrae_L9",
     ],
 )  # fmt: skip
 def test_what_is_not_understood_has_no_code(name: str) -> None:
