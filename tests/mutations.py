@@ -34,13 +34,13 @@ from tests.builders import Grid, blob, image_series, mask_series
 from tests.generator.containers import enhanced
 from tests.generator.encodings import ENCODINGS, plain
 from tests.generator.oracle import (
-    PLACE_TOLERANCE_MM,
     Plane,
     Seg,
     places_by_value,
     read_planes,
     read_seg,
     same_places,
+    wrong_references,
     wrong_resampling,
 )
 from tests.generator.part10 import split, value_of, with_element
@@ -242,7 +242,9 @@ def reorient(rng: random.Random, _pair: Pair, files: list[bytes]) -> None:
 
 def rescale_pixels(rng: random.Random, _pair: Pair, files: list[bytes]) -> None:
     """PixelSpacing says other sizes."""
-    factors = rng.choice([(1, 2), (2, 1), (2, 2), (0.5, 0.5), (1.001, 1.001), (1.01, 1.01), (1.03, 1), (0.875, 1.14286)])
+    factors = rng.choice(
+        [(1, 2), (2, 1), (2, 2), (0.5, 0.5), (1.001, 1.001), (1.01, 1.01), (1.03, 1), (0.875, 1.14286)]
+    )
     for index in _some(rng, files):
         now = _numbers(files[index], "PixelSpacing")
         if len(now) == 2:
@@ -534,7 +536,7 @@ def _compare(pair: Pair, archive: MemoryArchive, keys: tuple, result: Result) ->
     assert result.outputs[0].orthanc_id is not None
     seg = read_seg(archive.content(result.outputs[0].orthanc_id))
     image = _source(archive, result, seg)
-    problem = _wrong_references(seg, image) or _wrong_identity(seg, planes, image)
+    problem = wrong_references(seg, image) or _wrong_identity(seg, planes, image)
     if problem:
         return Verdict(WRONG, problem)
     if "resampled" in result.detail:
@@ -581,17 +583,6 @@ def _backgrounds(truth: dict, plane: Plane, background: int, *, rescaled: bool) 
     if rescaled:
         return {round(background * plane.rescale[0] + plane.rescale[1])}
     return {v for v in truth if (int(v) - background) % 65536 == 0}
-
-
-def _wrong_references(seg: Seg, image: Sequence[Plane]) -> str:
-    by_uid = {(p.sop_instance_uid, p.frame_number): p for p in image}
-    for frame in seg.frames:
-        plane = by_uid.get((frame.sop_instance_uid, frame.frame_number))
-        if plane is None:
-            return "a frame refers to an image that is not in the source"
-        if np.linalg.norm(plane.position - frame.position) > PLACE_TOLERANCE_MM:
-            return "a frame refers to an image that lies elsewhere"
-    return ""
 
 
 def _wrong_identity(seg: Seg, mask: Sequence[Plane], image: Sequence[Plane]) -> str:

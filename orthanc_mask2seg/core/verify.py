@@ -41,6 +41,18 @@ class Truth:
     segment_numbers: Mapping[int, int]
 
 
+def same_but_for_software(a: bytes, b: bytes) -> bool:
+    """Whether two SEG files differ in nothing but the versions of the software that wrote them.
+
+    An earlier version of this software gave the same UIDs to the same segmentation, and that is what the PACS keeps.
+    """
+    data = [dcmread(io.BytesIO(content)) for content in (a, b)]
+    for one in data:
+        one.pop("SoftwareVersions", None)
+        one.pop("ContributingEquipmentSequence", None)
+    return bool(data[0] == data[1])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResampledTruth:
     """A mask on another grid: what each voxel of the SEG's grid has to hold follows from where its centre lies.

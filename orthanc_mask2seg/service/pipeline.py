@@ -19,6 +19,8 @@ from orthanc_mask2seg.core.fractional import convert_fractional, probabilities
 from orthanc_mask2seg.core.mask_planes import read_planes, read_probabilities
 from orthanc_mask2seg.core.match import Match
 from orthanc_mask2seg.core.pixels import StoredArray
+from orthanc_mask2seg.core.verify import same_but_for_software
+from orthanc_mask2seg.errors import NotInArchive, StoreMismatch
 from orthanc_mask2seg.model import (
     Outcome,
     OutputReport,
@@ -217,9 +219,29 @@ def _stored(archive: Archive, ended: Converted, group: Sequence[Found], task: Ta
     outputs: tuple[OutputReport, ...] = ()
     if task.store:
         with watch.step("store"):
-            receipt = archive.store(ended.segmentation.content)
+            receipt = _store(archive, ended.segmentation)
         outputs = (_output(receipt),)
     return _converted(ended, group, outputs, watch)
+
+
+def _store(archive: Archive, segmentation: Segmentation) -> Receipt:
+    """Store, or find what an earlier version of this software stored of the same segmentation."""
+    try:
+        return archive.store(segmentation.content)
+    except StoreMismatch as mismatch:
+        try:
+            held = archive.find_series(segmentation.series_instance_uid)
+        except NotInArchive:
+            raise mismatch from None
+        for key in held.instance_keys:
+            if same_but_for_software(archive.content(key), segmentation.content):
+                return Receipt(
+                    key=key,
+                    sop_instance_uid=segmentation.sop_instance_uid,
+                    series_instance_uid=segmentation.series_instance_uid,
+                    created=False,
+                )
+        raise
 
 
 def _output(receipt: Receipt) -> OutputReport:

@@ -66,3 +66,8 @@ def multi_frame_capture(series: Sequence[Dataset]) -> Dataset:
     data.Modality = "OT"
     data.ConversionType = "WSD"
     return data
+
+
+def dcmread_copy(data: Dataset) -> Dataset:
+    """A copy of a data set that shares nothing with it."""
+    return dcmread(io.BytesIO(to_bytes(data)))

@@ -13,7 +13,6 @@ from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLosslessSV1,
@@ -64,7 +63,6 @@ def _written(data: Dataset, syntax: UID) -> bytes:
     clean.update(data)
     clean.file_meta = data.file_meta
     buffer = io.BytesIO()
-    buffer.write(b"")
     clean.save_as(
         buffer,
         enforce_file_format=True,

@@ -168,9 +168,7 @@ def places_by_value(planes: Sequence[Plane], *, rescaled: bool = False) -> dict[
             values = np.rint(values * plane.rescale[0] + plane.rescale[1])
         for value in np.unique(values).tolist():
             rows, columns = np.nonzero(values == value)
-            found.setdefault(value, []).append(
-                _places(plane.position, plane.orientation, plane.spacing, rows, columns)
-            )
+            found.setdefault(value, []).append(_places(plane.position, plane.orientation, plane.spacing, rows, columns))
     return {value: np.concatenate(parts) for value, parts in sorted(found.items())}
 
 
@@ -212,7 +210,7 @@ def wrong_resampling(seg: Seg, planes: Sequence[Plane], image: Sequence[Plane], 
     """What is not the nearest neighbour of the mask, or ''; its labels are its values but `background`, ascending."""
     values = sorted({float(v) for p in planes for v in np.unique(p.values)} - {float(background)})
     labels = [sum((p.values == v) * (n + 1) for n, v in enumerate(values)) for p in planes]
-    counts = {n: 0 for n in seg.places}
+    counts = dict.fromkeys(seg.places, 0)
     for target in image:
         shape = int(target.header.Rows), int(target.header.Columns)
         found, tied = nearest_labels(planes, labels, target, shape)
@@ -233,4 +231,16 @@ def wrong_resampling(seg: Seg, planes: Sequence[Plane], image: Sequence[Plane], 
                 return f"segment {number} is not the nearest neighbour of the mask"
     if counts != {n: len(p) for n, p in seg.places.items()}:
         return "the segments hold voxels that are on no image of the source"
+    return ""
+
+
+def wrong_references(seg: Seg, image: Sequence[Plane]) -> str:
+    """What is wrong with the images that the frames of a SEG refer to, or ''."""
+    by_uid = {(p.sop_instance_uid, p.frame_number): p for p in image}
+    for frame in seg.frames:
+        plane = by_uid.get((frame.sop_instance_uid, frame.frame_number))
+        if plane is None:
+            return "a frame refers to an image that is not in the source"
+        if np.linalg.norm(plane.position - frame.position) > PLACE_TOLERANCE_MM:
+            return "a frame refers to an image that lies elsewhere"
     return ""

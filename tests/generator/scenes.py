@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from pydicom import Dataset
 
 from tests.builders import Grid, blob
 
+Series = list[Dataset]
+Change = Callable[[Series, Series], tuple[Series, Series]]
+
+
+def unchanged(image: Series, mask: Series) -> tuple[Series, Series]:
+    """The mask lies on the images' own grid."""
+    return image, mask
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
     """A grid of images, and a change to the mask that moves none of its voxels in the patient."""
 
-    grid: Grid = Grid()
-    change: Callable[[list[Dataset], list[Dataset]], tuple[list[Dataset], list[Dataset]]] = lambda image, mask: (
-        image,
-        mask,
-    )
+    grid: Grid = field(default_factory=Grid)
+    change: Change = unchanged
 
 
 def labels_on(grid: Grid) -> np.ndarray:
@@ -43,7 +48,6 @@ def axes(a: float, b: float, c: float) -> tuple[tuple[float, ...], tuple[float, 
     return tuple(turned[:, 0].tolist()), tuple(turned[:, 1].tolist())
 
 
-Series = list[Dataset]
 X, Y, Z = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
@@ -77,7 +81,7 @@ def _set(data: Dataset, pixels: np.ndarray) -> None:
     data.PixelData = raw + b"\0" * (len(raw) % 2)
 
 
-def turned(*, transpose: bool, flip_rows: bool, flip_columns: bool) -> Callable[[Series, Series], tuple[Series, Series]]:
+def turned(*, transpose: bool, flip_rows: bool, flip_columns: bool) -> Change:
     """The mask's own rows and columns run otherwise; its directions and positions say so."""
 
     def change(image: Series, mask: Series) -> tuple[Series, Series]:
@@ -103,7 +107,7 @@ def _background(data: Dataset, pixels: np.ndarray) -> int:
     return int(pixels[0, 0])
 
 
-def windowed(top: int, left: int, bottom: int, right: int) -> Callable[[Series, Series], tuple[Series, Series]]:
+def windowed(top: int, left: int, bottom: int, right: int) -> Change:
     """The mask has so many rows and columns less at each side than the images; more, where negative."""
 
     def change(image: Series, mask: Series) -> tuple[Series, Series]:
@@ -111,7 +115,9 @@ def windowed(top: int, left: int, bottom: int, right: int) -> Callable[[Series, 
             position, row, column, spacing = _geometry(data)
             pixels = pixels_of(data)
             outer = np.full(
-                (pixels.shape[0] - top - bottom, pixels.shape[1] - left - right), _background(data, pixels), pixels.dtype
+                (pixels.shape[0] - top - bottom, pixels.shape[1] - left - right),
+                _background(data, pixels),
+                pixels.dtype,
             )
             r0, c0 = max(0, top), max(0, left)
             r1, c1 = pixels.shape[0] - max(0, bottom), pixels.shape[1] - max(0, right)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from pydicom import Dataset
+from pydicom.datadict import tag_for_keyword
 
 from tests.builders import mask_series, set_pixels
 
@@ -106,9 +107,9 @@ def _palette(mask: list[Dataset], _labels: np.ndarray) -> None:
     for data in mask:
         data.PhotometricInterpretation = "PALETTE COLOR"
         for name, values in colours.items():
-            setattr(data, f"{name}PaletteColorLookupTableDescriptor", [4, 0, 16])
             table = np.array(values, np.uint16) * 257
-            setattr(data, f"{name}PaletteColorLookupTableData", table.astype("<u2").tobytes())
+            data.add_new(tag_for_keyword(f"{name}PaletteColorLookupTableDescriptor"), "US", [4, 0, 16])
+            data.add_new(tag_for_keyword(f"{name}PaletteColorLookupTableData"), "OW", table.astype("<u2").tobytes())
 
 
 def _float(values: Callable[[np.ndarray], np.ndarray]) -> Callable[[list[Dataset], np.ndarray], None]:
@@ -162,6 +163,14 @@ def _numbered_otherwise(mask: list[Dataset], labels: np.ndarray) -> None:
         data.InstanceNumber = int(data.InstanceNumber) - 1
 
 
+def _padding(value: int, kind: str) -> Callable[[list[Dataset], np.ndarray], None]:
+    def finish(mask: list[Dataset], _labels: np.ndarray) -> None:
+        for data in mask:
+            data.add_new(tag_for_keyword("PixelPaddingValue"), kind, value)
+
+    return finish
+
+
 def _padding_around(labels: np.ndarray) -> np.ndarray:
     stored = (labels > 0).astype(np.int16)
     stored[:, :2, :2] = -2000
@@ -180,8 +189,6 @@ def _delete(*keywords: str) -> Callable[[list[Dataset], np.ndarray], None]:
 def _bits(stored: int) -> dict[str, object]:
     return {"BitsStored": stored, "HighBit": stored - 1}
 
-
-ONE = np.float64(1)
 
 STYLES: dict[str, Style] = {
     "seed": Style(own_uids=False),
@@ -207,7 +214,9 @@ STYLES: dict[str, Style] = {
     "offset_1024": Style(stored=binary(1025, np.uint16, 1024)),
     "offset_labels": Style(stored=mapped((1024, 1025, 1026, 1029), np.uint16), segments=each),
     "slope_2": Style(tags={"RescaleSlope": "2", "RescaleIntercept": "-1024"}),
-    "slope_fraction": Style(stored=binary(255, np.uint8), tags={"RescaleSlope": "0.003921568627", "RescaleIntercept": "0"}),
+    "slope_fraction": Style(
+        stored=binary(255, np.uint8), tags={"RescaleSlope": "0.003921568627", "RescaleIntercept": "0"}
+    ),
     "no_rescale": Style(finish=_delete("RescaleSlope", "RescaleIntercept", "RescaleType")),
     "slopes_per_slice": Style(finish=_slopes, segments=each),
     "u8": Style(stored=binary(1, np.uint8)),
@@ -250,9 +259,9 @@ STYLES: dict[str, Style] = {
         settings={"threshold": 0.5},
     ),
     "threshold_unused": Style(settings={"threshold": 0.5}),
-    "padding_inherited": Style(stored=binary(1, np.int16), tags={"PixelPaddingValue": -2000}),
-    "padding_used": Style(stored=_padding_around, tags={"PixelPaddingValue": -2000}),
-    "padding_zero": Style(tags={"PixelPaddingValue": 0}),
+    "padding_inherited": Style(stored=binary(1, np.int16), finish=_padding(-2000, "SS")),
+    "padding_used": Style(stored=_padding_around, finish=_padding(-2000, "SS")),
+    "padding_zero": Style(finish=_padding(0, "US")),
     "empty": Style(stored=binary(0, np.uint16), named=EMPTY, automatic=EMPTY),
     "empty_air": Style(stored=binary(-1024, np.int16, -1024), named=EMPTY, automatic=EMPTY),
     "full": Style(stored=binary(1, np.uint16, 1), named=NOT_A_MASK, automatic=NOT_A_MASK),

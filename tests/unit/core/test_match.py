@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.model import Outcome, Result
@@ -221,3 +222,26 @@ def test_no_pixel_data_is_refused() -> None:
         del data.PixelData
     assert outcome(made, named=True).reason == "unsupported_pixel_data"
     assert to_bytes(made.mask[0])
+
+
+def test_what_an_earlier_version_stored_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upgrade gives the same UIDs to the same segmentation; other content under them is still a fault."""
+    from orthanc_mask2seg.core import encode
+    from orthanc_mask2seg.errors import StoreMismatch
+
+    made = study()
+    archive = made.archive()
+    mask = archive.find_series(str(made.mask[0].SeriesInstanceUID))
+    monkeypatch.setattr(encode, "__version__", "0.0.1")
+    old = pipeline.convert_series(archive, (mask,), Settings())
+    monkeypatch.undo()
+    new = pipeline.convert_series(archive, (mask,), Settings())
+    assert isinstance(old, Result)
+    assert isinstance(new, Result)
+    assert new.outputs == old.outputs
+    held = archive.find_series(new.outputs[0].series_uid)
+    other = dcmread(io.BytesIO(archive.content(held.instance_keys[0])))
+    other.SegmentSequence[0].SegmentLabel = "something else"
+    archive.add(to_bytes(other))
+    with pytest.raises(StoreMismatch):
+        pipeline.convert_series(archive, (mask,), Settings())
