@@ -58,6 +58,7 @@ class Settings:
     algorithm_type: str = "SEMIAUTOMATIC"
     algorithm_name: str = "unspecified"
     name_from_patient_name: bool = False
+    content_creator_name: str = "mask2seg^"
     log_level: str = "INFO"
 
     def __repr__(self) -> str:
@@ -140,6 +141,7 @@ SETTINGS = (
     ),
     Setting("AlgorithmName", "", "Name of what drew the masks, unless they say it.", _is_long_string),
     Setting("NameFromPatientName", "", "PatientName may name the structure, as in 3D-IRCADb."),
+    Setting("ContentCreatorName", "", "Who made the segmentations, where a mask does not say it: Family^Given."),
     Setting("LogLevel", "", "DEBUG, INFO, WARNING or ERROR.", lambda v: v in {"DEBUG", "INFO", "WARNING", "ERROR"}),
 )
 

@@ -49,7 +49,6 @@ def convert(
     template: Dataset,
     *,
     series_number_offset: int,
-    label: str = "",
     maximum_volume_change: float = 0.1,
     naming: Naming | None = None,
 ) -> Converted | Refusal:
@@ -63,8 +62,6 @@ def convert(
         Full header of one instance of the source.
     series_number_offset
         SeriesNumber of the SEG is this plus that of the first mask.
-    label
-        Name of the segment instead of the one from the mask's SeriesDescription.
     maximum_volume_change
         Largest relative change of a segment's volume where a mask on another grid is resampled.
     naming
@@ -100,7 +97,7 @@ def convert(
         assert empty is not None
         return empty
     layers = _with_colours(layers)
-    recipe = recipe_of(masks, series_number_offset, label)
+    recipe = recipe_of(masks, series_number_offset, naming)
     segmentation = encode(source, template, layers, recipe)
     voxels = verify(segmentation.content, _truths(truths, layers))
     evidence.append(f"{voxels} voxels compared with the mask, voxel by voxel: all equal")
@@ -206,7 +203,7 @@ def _truths(
         )
 
 
-def recipe_of(masks: Sequence[Matched], series_number_offset: int, label: str = "") -> Recipe:
+def recipe_of(masks: Sequence[Matched], series_number_offset: int, naming: Naming | None = None) -> Recipe:
     """What the object says of itself; see `convert`."""
     first = masks[0].mask
     header = first.header(first.volume.planes[0])
@@ -214,7 +211,8 @@ def recipe_of(masks: Sequence[Matched], series_number_offset: int, label: str = 
     return Recipe(
         mask_series_uids=tuple(Uid(m.mask.series.series_instance_uid) for m in masks),
         series_number=series_number_offset + _positive(header.get("SeriesNumber")),
-        series_description=_text(label or ", ".join(n for n in names if n)),
+        series_description=_text(", ".join(n for n in names if n)),
+        content_creator_name=str(header.get("ContentCreatorName") or (naming or Naming()).content_creator_name),
         moment=_moment(header),
     )
 

@@ -70,6 +70,7 @@ class Recipe:
     mask_series_uids: tuple[Uid, ...]
     series_number: int
     series_description: str
+    content_creator_name: str
     moment: datetime
 
 
@@ -148,7 +149,11 @@ def warm_up() -> None:
     spec = SegmentSpec(label="warm-up", category=TISSUE, property_type=TISSUE)
     layer = LabelVolume(planes={0: np.eye(4, dtype=np.uint8)}, specs={1: spec})
     recipe = Recipe(
-        mask_series_uids=(), series_number=1, series_description="warm-up", moment=datetime(1970, 1, 1, tzinfo=UTC)
+        mask_series_uids=(),
+        series_number=1,
+        series_description="warm-up",
+        content_creator_name="mask2seg^",
+        moment=datetime(1970, 1, 1, tzinfo=UTC),
     )
     encode(ImageSeries(series=series, headers=(template,), volume=volume), template, (layer,), recipe)
 
@@ -246,7 +251,7 @@ def _with_highdicom(
         series_description=recipe.series_description,
         content_label="SEGMENTATION",
         content_description=recipe.series_description,
-        content_creator_name="mask2seg^",
+        content_creator_name=recipe.content_creator_name,
         content_date=recipe.moment.date(),
         content_time=recipe.moment.time(),
         series_date=recipe.moment.date(),

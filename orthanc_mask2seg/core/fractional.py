@@ -13,6 +13,7 @@ from orthanc_mask2seg.core.convert import Converted, Matched, recipe_of, specs_o
 from orthanc_mask2seg.core.encode import MAXIMUM_FRACTIONAL_VALUE, encode
 from orthanc_mask2seg.core.geometry import place
 from orthanc_mask2seg.core.pixels import StoredArray
+from orthanc_mask2seg.core.segments import Naming
 from orthanc_mask2seg.errors import VerificationError
 from orthanc_mask2seg.model import LabelArray, LabelVolume, PlaneGeometry, Reason, Refusal
 
@@ -52,7 +53,7 @@ def probabilities(planes: Sequence[StoredArray], certain: float, *, eight_bit: b
 
 
 def convert_fractional(
-    mask: Matched, quantised: Quantised, template: Dataset, *, series_number_offset: int
+    mask: Matched, quantised: Quantised, template: Dataset, *, series_number_offset: int, naming: Naming | None = None
 ) -> Converted | Refusal:
     """Convert one probability map into a verified FRACTIONAL segmentation.
 
@@ -60,7 +61,7 @@ def convert_fractional(
     ----------
     quantised
         Probabilities from 0 to 255 of each plane of the mask.
-    template, series_number_offset
+    template, series_number_offset, naming
         As in `convert`.
 
     Raises
@@ -87,8 +88,8 @@ def convert_fractional(
     if not planes:
         return Refusal(reason=Reason.EMPTY_MASK, detail="The map is empty: every probability is 0.")
     header = mask.mask.header(mask.mask.volume.planes[0])
-    layer = LabelVolume(planes=planes, specs=specs_of([1], header))
-    recipe = recipe_of([mask], series_number_offset)
+    layer = LabelVolume(planes=planes, specs=specs_of([1], header, naming))
+    recipe = recipe_of([mask], series_number_offset, naming)
     segmentation = encode(mask.match.source, template, (layer,), recipe, fractional=True)
     places = zip((p.geometry for p in mask.mask.volume.planes), quantised, strict=True)
     count = verify_fractional(segmentation.content, places)

@@ -47,6 +47,8 @@ class Naming:
         SegmentAlgorithmType of segments of which nothing else says it.
     patient_name_rule
         PatientName may name the structure, as in 3D-IRCADb.
+    content_creator_name
+        Who made the segmentation, where the mask does not say it.
     terms
         The site's own terms, beside those of `table`.
     """
@@ -55,6 +57,7 @@ class Naming:
     algorithm_type: str = "SEMIAUTOMATIC"
     algorithm_name: str = UNSPECIFIED
     patient_name_rule: bool = False
+    content_creator_name: str = "mask2seg^"
     terms: tuple[Term, ...] = ()
 
     @property

@@ -19,6 +19,7 @@ from orthanc_mask2seg.errors import Mask2SegError
 from orthanc_mask2seg.jobs.engine import Engine
 from orthanc_mask2seg.jobs.ledger import SqlLedger
 from orthanc_mask2seg.pacs.orthanc_rest import OrthancArchive
+from orthanc_mask2seg.service.naming import naming_of
 from orthanc_mask2seg.service.sieve import passes_over
 from orthanc_mask2seg.service.status import ServiceState
 from orthanc_mask2seg.service.watcher import Source, Watcher
@@ -61,6 +62,7 @@ def serve(
     source = archive or OrthancArchive(
         settings.orthanc_url, settings.orthanc_username, settings.orthanc_password, settings.timeout_seconds
     )
+    naming_of(settings)  # a label table that cannot be read is said now, not at the first mask
     state = Path(settings.state)
     engine = Engine(state, workers=settings.workers)
     ledger = SqlLedger(state)

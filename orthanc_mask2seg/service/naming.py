@@ -25,6 +25,7 @@ def naming_of(settings: Settings) -> Naming:
         algorithm_type=settings.algorithm_type,
         algorithm_name=settings.algorithm_name,
         patient_name_rule=settings.name_from_patient_name,
+        content_creator_name=settings.content_creator_name,
     )
 
 

@@ -209,7 +209,13 @@ def _convert_fractional(
         return _refused(quantised, uids, watch, found.match)
     with watch.step("convert"):
         mask = Matched(mask=found.image, match=found.match, stored=values)
-        ended = convert_fractional(mask, quantised, template, series_number_offset=settings.series_number_offset)
+        ended = convert_fractional(
+            mask,
+            quantised,
+            template,
+            series_number_offset=settings.series_number_offset,
+            naming=naming_of(settings),
+        )
     if isinstance(ended, Refusal):
         return _refused(ended, uids, watch, found.match)
     return _stored(archive, ended, [found], task, watch)
