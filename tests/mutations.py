@@ -562,7 +562,10 @@ def _source(archive: MemoryArchive, result: Result, seg: Seg) -> list[Plane]:
     named = {frame.sop_instance_uid for frame in seg.frames}
     for series in archive.all_series():
         if series.series_instance_uid == result.source_series_uid:
-            planes = read_planes([archive.content(key) for key in series.instance_keys], pixels=False)
+            try:
+                planes = read_planes([archive.content(key) for key in series.instance_keys], pixels=False)
+            except (ValueError, KeyError, TypeError, AttributeError):
+                continue
             if named <= {plane.sop_instance_uid for plane in planes}:
                 return planes
     raise LookupError("no series holds all images that the SEG refers to")

@@ -129,7 +129,7 @@ def _fields(grid: Grid) -> dict[str, object]:
     return {name: getattr(grid, name) for name in grid.__dataclass_fields__}
 
 
-WHOLE_PIXELS = ["seed", "0_255", "gaps", "hu_intercept_0", "i16", "offset_labels", "own", "mono1_inverted", "negative"]
+WHOLE_PIXELS = ["seed", "0_255", "gaps", "hu_intercept_0", "i16", "0_7", "own", "mono1_inverted", "negative"]
 """Styles that are written as one whole number of 8 or 16 bits a pixel: any geometry and encoding will do."""
 
 ENCODABLE = ["0_255", "gaps", "own", "hu_intercept_0", "mono1_inverted"]

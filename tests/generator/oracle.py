@@ -118,11 +118,18 @@ def read_planes(files: Sequence[bytes], *, pixels: bool = True) -> list[Plane]:
     planes = []
     for content in files:
         data = dcmread(io.BytesIO(content), force=True, stop_before_pixels=not pixels)
-        values = _values(data) if pixels else [np.empty((0, 0))] * int(data.get("NumberOfFrames") or 1)
+        values = _values(data) if pixels else [np.empty((0, 0))] * _frames(data)
         groups = data.get("PerFrameFunctionalGroupsSequence")
         for number, frame in enumerate(values):
             planes.append(_plane(data, groups[number] if groups else None, number + 1, frame, len(values)))
     return planes
+
+
+def _frames(data: Dataset) -> int:
+    try:
+        return max(1, int(str(data.get("NumberOfFrames") or 1)))
+    except ValueError:
+        return 1
 
 
 def _plane(data: Dataset, item: Dataset | None, number: int, values: np.ndarray, frames: int) -> Plane:

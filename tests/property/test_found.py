@@ -1,0 +1,154 @@
+"""What mutations and the matrix have found: each the smallest case that went wrong, or fell over, once."""
+
+from __future__ import annotations
+
+import pytest
+
+from orthanc_mask2seg.errors import Mask2SegError
+from tests.builders import Grid, image_series, mask_series, to_bytes
+from tests.generator.matrix import all_cases, check
+from tests.generator.part10 import with_element
+from tests.generator.scenes import labels_on
+from tests.mutations import SMALL, WRONG, Pair, judge, pairs
+
+ROWS, BITS_STORED, SOP_CLASS, SLOPE = 0x00280010, 0x00280101, 0x00080016, 0x00281053
+ORIENTATION, FRAMES, SPACING, PIXELS = 0x00200037, 0x00280008, 0x00280030, 0x7FE00010
+
+
+def pair(name: str = "own UIDs, 0/255") -> Pair:
+    return next(p for p in pairs() if p.name == name).copy()
+
+
+def is_right(made: Pair, *, fault: bool = False) -> None:
+    """Exact, or refused with a reason; a fault only where one is allowed."""
+    verdict = judge(made)
+    assert verdict.kind != WRONG, verdict.detail
+    assert fault or verdict.kind != "fault", verdict.detail
+
+
+def test_slices_whose_bits_say_otherwise_never_make_background_a_segment() -> None:
+    """-1024/-1023 in some slices and 0/1 in others (BitsStored differs): -1024 is no label of 223 voxels."""
+    made = pair("-1024/-1023")
+    for index in (0, 3, 4):
+        made.mask[index] = with_element(made.mask[index], BITS_STORED, "US", b"\x08\0")
+    is_right(made)
+
+
+def test_slices_that_are_all_zero_beside_air_never_make_air_a_segment() -> None:
+    """-1024/-1023 in one slice and 0 in all others."""
+    made = pair("-1024/-1023")
+    for index in (0, 1, 3, 4):
+        made.mask[index] = with_element(made.mask[index], PIXELS, "OW", bytes(240))
+    is_right(made)
+
+
+@pytest.mark.parametrize("only", [(2,), (0, 1, 2, 3, 4)])
+def test_more_pixels_than_the_header_says_are_not_cut_off(only: tuple[int, ...]) -> None:
+    """Rows 6 instead of 12: half of the mask would be lost."""
+    made = pair()
+    for index in only:
+        made.mask[index] = with_element(made.mask[index], ROWS, "US", b"\x06\0")
+    is_right(made)
+
+
+def test_a_gap_in_the_source_is_not_another_grid() -> None:
+    """A source that lacks a slice in the middle: the mask's slice there has no image, so geometry_mismatch."""
+    check(next(c for c in all_cases() if c.name == "no source slice for mask slices (3,)").make(), named=True)
+
+
+def test_a_source_slice_that_lies_elsewhere_is_not_another_grid() -> None:
+    """One slice of the source is 0.5 mm off in its plane or along z."""
+    grid = SMALL
+    image = image_series(grid)
+    mask = mask_series(image, (labels_on(grid) > 0).astype("u2"), own_uids=True)
+    x, y, z = (float(v) for v in image[2].ImagePositionPatient)
+    image[2].ImagePositionPatient = [x, y, z + 0.5]
+    uids = str(mask[0].SeriesInstanceUID), str(image[0].SeriesInstanceUID)
+    verdict = judge(Pair("moved", [to_bytes(i) for i in image], [to_bytes(m) for m in mask], 0, [], uids))
+    assert (verdict.kind, verdict.detail) == ("refused", "geometry_mismatch")
+
+
+@pytest.mark.parametrize("name", ["other grid: twice as fine", "other grid: 1.5 mm isotropic"])
+def test_centres_between_two_voxels_are_no_fault(name: str) -> None:
+    """A grid twice as fine has its centres between ours: both ways to round are right, if it is one way."""
+    check(next(case for case in all_cases() if case.name == name).make(), named=True)
+
+
+def test_the_reconstruction_of_the_same_extent_is_the_source() -> None:
+    """Another reconstruction lies one whole pixel further: the mask's corner is that of its own."""
+    check(next(c for c in all_cases() if c.name == "three reconstructions, one a pixel further").make(), named=True)
+
+
+@pytest.mark.parametrize(
+    ("tag", "vr", "value"),
+    [
+        (ROWS, "US", b"\x0d\0"),
+        (SPACING, "DS", b"1.6\\0.7"),
+        (SPACING, "DS", b"0.8\\0.72"),
+        (ORIENTATION, "DS", b"1\\0.0002\\0\\0\\1\\0"),
+        (ORIENTATION, "DS", b"0.9999995\\0\\0.001\\0\\1\\0"),
+        (FRAMES, "IS", b"-1"),
+        (SOP_CLASS, "UI", b""),
+        (SOP_CLASS, "UI", b"1.2"),
+        (SOP_CLASS, "UI", b"1.2.840.10008.5.1.4.1.1.2.1"),
+        (0x00080005, "CS", b"ISO 2022 IR 87"),
+        (0x00080060, "FD", b"OT"),
+    ],
+    ids=[
+        "rows",
+        "spacing",
+        "column spacing",
+        "row turned",
+        "normal turned",
+        "no frames",
+        "no class",
+        "no such class",
+        "multi-frame class",
+        "character set",
+        "modality of another kind",
+    ],
+)
+@pytest.mark.parametrize("only", [(1,), (0, 1, 2, 3, 4)], ids=["one", "all"])
+def test_a_source_with_an_odd_slice_is_no_exception(tag: int, vr: str, value: bytes, only: tuple[int, ...]) -> None:
+    """Another matrix, spacing, direction, class: exact, or refused; not a bare exception, and not a fault."""
+    made = pair()
+    for index in only:
+        made.image[index] = with_element(made.image[index], tag, vr, value)
+    is_right(made)
+
+
+@pytest.mark.parametrize("vr", ["FD", "US", "D\x00"], ids=["FD", "US", "none"])
+def test_numbers_of_another_kind_are_no_exception(vr: str) -> None:
+    """RescaleSlope says to be eight bytes, or a kind of value that there is not."""
+    made = pair()
+    index = 2
+    made.mask[index] = with_element(made.mask[index], SLOPE, "DS", b"2 ").replace(
+        b"\x28\0\x53\x10DS", b"\x28\0\x53\x10" + vr.encode()
+    )
+    is_right(made, fault=True)
+
+
+def test_no_fragments_are_no_exception() -> None:
+    """Encapsulated pixel data with a frame less than it says."""
+    made = pair("JPEG-LS")
+    made.mask[2] = with_element(made.mask[2], FRAMES, "IS", b"2 ")
+    is_right(made)
+    made.mask[2] = with_element(made.mask[2], FRAMES, "IS", b"0 ")
+    is_right(made)
+
+
+def test_a_sequence_where_text_should_be_is_no_exception() -> None:
+    """A PACS takes such files in: the archive in memory has to say so in its own words."""
+    made = pair()
+    for index in range(5):
+        made.mask[index] = with_element(made.mask[index], 0x0008103E, "SQ", b"liver ")
+    try:
+        is_right(made, fault=True)
+    except Mask2SegError:
+        pytest.fail("a fault leaves the pipeline as a fault, not the judge")
+
+
+def test_the_grid_of_the_found_cases_is_the_small_one() -> None:
+    """12 x 10 x 5, so that 6 rows are half of it."""
+    assert (SMALL.rows, SMALL.columns, SMALL.planes) == (12, 10, 5)
+    assert Grid().rows == 24
