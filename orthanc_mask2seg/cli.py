@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 EXIT_USAGE = 2
 EXIT_REFUSED = 3
 EXIT_FAILED = 4
+_JOB_ID_LENGTH = 24
 _EXIT = {Outcome.CONVERTED: 0, Outcome.SKIPPED: 0, Outcome.REFUSED: EXIT_REFUSED, Outcome.FAILED: EXIT_FAILED}
 
 app = typer.Typer(
@@ -166,7 +168,9 @@ def jobs_list(
         if as_json:
             _print_json({"jobs": [job.document() for job in jobs]})
             return
-        table = Table("id", "state", "outcome", "reason", "mask series", "detail")
+        table = Table(
+            Column("id", no_wrap=True, min_width=_JOB_ID_LENGTH), "state", "outcome", "reason", "mask series", "detail"
+        )
         for job in jobs:
             result = job.result or job.error or {}
             cells = (job.id, job.state, result.get("outcome", ""), result.get("reason") or result.get("code") or "")
@@ -270,13 +274,33 @@ def _faults(*, as_json: bool) -> Iterator[None]:
     """Show a fault as the result that it is, and leave with its exit code."""
     try:
         yield
+    except (typer.Exit, typer.Abort, BrokenPipeError):
+        raise
     except Mask2SegError as error:
         result = Result(outcome=Outcome.FAILED, reason=error.code, detail=str(error), hint=error.hint)
-        if as_json:
-            _print_json(result.document())
-        else:
-            _show(result, Console(stderr=True), evidence=False)
-        raise typer.Exit(EXIT_USAGE if isinstance(error, ConfigurationError) else EXIT_FAILED) from error
+        code = EXIT_USAGE if isinstance(error, ConfigurationError) else EXIT_FAILED
+        _leave(result, code, as_json=as_json)
+    except Exception as error:  # noqa: BLE001 - a traceback is no answer, and its message may quote values of files
+        detail = f"{type(error).__name__} at {_place(error)}"
+        hint = "This is an error in mask2seg. Please report it with this line and the output of 'mask2seg --version'."
+        result = Result(outcome=Outcome.FAILED, reason="internal_error", detail=detail, hint=hint)
+        _leave(result, EXIT_FAILED, as_json=as_json)
+
+
+def _leave(result: Result, code: int, *, as_json: bool) -> NoReturn:
+    if as_json:
+        _print_json(result.document())
+    else:
+        _show(result, Console(stderr=True), evidence=False)
+    raise typer.Exit(code) from None
+
+
+def _place(error: Exception) -> str:
+    """File and line of the innermost frame that is ours."""
+    package = Path(__file__).parent
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f"{Path(f.filename).relative_to(package)}:{f.lineno}" for f in frames if package in Path(f.filename).parents]
+    return own[-1] if own else "an unknown place"
 
 
 def _finish(results: tuple[Result, ...], *, as_json: bool, evidence: bool = False) -> None:

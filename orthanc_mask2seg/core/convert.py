@@ -10,7 +10,7 @@ from datetime import datetime
 from pydicom import Dataset
 
 from orthanc_mask2seg.core.encode import Recipe, encode
-from orthanc_mask2seg.core.geometry import place, plane_heights
+from orthanc_mask2seg.core.geometry import POSITION_TOLERANCE_MM, place, plane_heights
 from orthanc_mask2seg.core.match import Match
 from orthanc_mask2seg.core.pixels import StoredArray
 from orthanc_mask2seg.core.resample import resample, volume_change, volumes
@@ -50,6 +50,7 @@ def convert(
     *,
     series_number_offset: int,
     maximum_volume_change: float = 0.1,
+    position_tolerance: float = POSITION_TOLERANCE_MM,
     naming: Naming | None = None,
 ) -> Converted | Refusal:
     """Convert masks of one source into one verified segmentation.
@@ -64,6 +65,8 @@ def convert(
         SeriesNumber of the SEG is this plus that of the first mask.
     maximum_volume_change
         Largest relative change of a segment's volume where a mask on another grid is resampled.
+    position_tolerance
+        That of the match, mm.
     naming
         The site's label table and rules.
 
@@ -99,7 +102,7 @@ def convert(
     layers = _with_colours(layers)
     recipe = recipe_of(masks, series_number_offset, naming)
     segmentation = encode(source, template, layers, recipe)
-    voxels = verify(segmentation.content, _truths(truths, layers))
+    voxels = verify(segmentation.content, _truths(truths, layers), position_tolerance)
     evidence.append(f"{voxels} voxels compared with the mask, voxel by voxel: all equal")
     return Converted(segmentation=segmentation, evidence=tuple(evidence))
 

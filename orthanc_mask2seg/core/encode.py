@@ -25,7 +25,7 @@ from highdicom.seg import (
 )
 from highdicom.seg import Segmentation as HighdicomSegmentation
 from highdicom.sr import CodedConcept as HighdicomConcept
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
@@ -121,14 +121,32 @@ def encode(
     kind = SegmentationTypeValues.FRACTIONAL if fractional else SegmentationTypeValues.BINARY
     data = _with_highdicom(source, template, segments, used, pixels, kind, recipe, identity)
     _settle(data, source, template, recipe, identity, used)
-    buffer = io.BytesIO()
-    data.save_as(buffer, enforce_file_format=True)
     return Segmentation(
-        content=buffer.getvalue(),
+        content=_saved(data),
         sop_instance_uid=Uid(str(data.SOPInstanceUID)),
         series_instance_uid=Uid(str(data.SeriesInstanceUID)),
         segments=_reports(source, template, _halves(layers) if fractional else layers, segments),
     )
+
+
+def _saved(data: Dataset) -> bytes:
+    """The DICOM file; in UTF-8 where the source's character set cannot hold its text."""
+    for character_set in (data.get("SpecificCharacterSet"), "ISO_IR 192"):
+        if character_set:
+            data.SpecificCharacterSet = character_set
+        buffer = io.BytesIO()
+        try:
+            data.save_as(buffer, enforce_file_format=True)
+        except (LookupError, UnicodeError):
+            continue
+        content = buffer.getvalue()
+        if _texts(dcmread(io.BytesIO(content), stop_before_pixels=True)) == _texts(data):
+            break
+    return content
+
+
+def _texts(data: Dataset) -> list[str]:
+    return [str(e.value) for e in data if e.VR in {"PN", "LO", "SH", "LT", "ST", "UT"}]
 
 
 def warm_up() -> None:
@@ -304,32 +322,33 @@ def _settle(
     inherit(data, template)
     data.FrameOfReferenceUID = frame_of_reference_uid
     _settle_character_set(data)
-    data.InstanceCreationDate = recipe.moment.strftime("%Y%m%d")
+    data.InstanceCreationDate = f"{recipe.moment:%Y}".zfill(4) + f"{recipe.moment:%m%d}"
     data.InstanceCreationTime = recipe.moment.strftime("%H%M%S")
     organization = derived_uid("dimensions", identity)
     data.DimensionOrganizationSequence[0].DimensionOrganizationUID = organization
     for item in data.DimensionIndexSequence:
         item.DimensionOrganizationUID = organization
     for equipment in data.get("ContributingEquipmentSequence") or ():
-        equipment.ContributionDateTime = recipe.moment.strftime("%Y%m%d%H%M%S")
+        equipment.ContributionDateTime = data.InstanceCreationDate + data.InstanceCreationTime
     _refer_to_frames(data, source, used)
     _refer_to_all(data, source)
     _clear_padding(data)
 
 
 def _refer_to_frames(data: Dataset, source: ImageSeries, used: Sequence[int]) -> None:
-    """Name the frame of a multi-frame source that each of our frames lies on (PS3.3 table C.7.6.16-12b)."""
-    if all(plane.frame_number is None for plane in source.volume.planes):
-        return
+    """Name the instance, or the frame of a multi-frame one, that each frame lies on (PS3.3 C.7.6.16.2.6)."""
     by_stand_in = {stand_in_uid(source.volume.planes[i]): source.volume.planes[i] for i in used}
     shared = data.SharedFunctionalGroupsSequence[0]
     for item in (shared, *data.PerFrameFunctionalGroupsSequence):
         for derivation in item.get("DerivationImageSequence") or ():
             reference = derivation.SourceImageSequence[0]
-            plane = by_stand_in[reference.ReferencedSOPInstanceUID]
+            plane = by_stand_in.get(reference.ReferencedSOPInstanceUID)
+            if plane is None:  # highdicom shares this item between the frames of one plane: it has been seen to
+                continue
             reference.ReferencedSOPClassUID = plane.sop_class_uid
             reference.ReferencedSOPInstanceUID = plane.sop_instance_uid
-            reference.ReferencedFrameNumber = plane.frame_number
+            if plane.frame_number is not None:
+                reference.ReferencedFrameNumber = plane.frame_number
 
 
 def _clear_padding(data: Dataset) -> None:

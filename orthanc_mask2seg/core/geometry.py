@@ -26,6 +26,9 @@ position of the corners, which are compared as well)."""
 ORTHOGONALITY_TOLERANCE = 1e-2
 """Largest absolute dot product of row and column cosines, and largest deviation of their length from 1."""
 
+CLEARLY_NEAREST = 0.4
+"""Share of a pixel, or of the way to the next plane, beyond which the nearest one is not clearly meant."""
+
 SPACING_TOLERANCE_MM = 1e-2
 """Distances between neighbouring planes that differ by less are called regular."""
 
@@ -64,7 +67,15 @@ def planes_of(headers: Sequence[Dataset]) -> tuple[Plane, ...] | Refusal:
                     frame_number=frame_number,
                 )
             )
-    return tuple(planes)
+    return tuple(planes) if planes else _no_frames()
+
+
+def _no_frames() -> Refusal:
+    return Refusal(
+        reason=Reason.INVALID_DICOM,
+        detail="An image says that it has no frames.",
+        hint="Export the series again; the tool that wrote it damaged its headers.",
+    )
 
 
 def _frames(header: Dataset) -> Iterator[tuple[int | None, tuple[Dataset, ...]]]:
@@ -208,11 +219,12 @@ def stack(planes: Sequence[Plane], tolerance: float = POSITION_TOLERANCE_MM) -> 
             detail="The position of an image is not a finite number.",
             hint="Export the series again; the tool that wrote it damaged its headers.",
         )
-    crooked = sum(not _same_axes(p.geometry, first) for p in planes)
+    crooked = sum(not _same_axes(p.geometry, first, tolerance) for p in planes)
     if crooked:
         return Refusal(
             reason=Reason.GEOMETRY_MISMATCH,
-            detail=f"The series does not form one stack: {crooked} of {len(planes)} images lie in other directions.",
+            detail=f"The series does not form one stack: {crooked} of {len(planes)} images have another direction, "
+            "matrix or pixel spacing than the first.",
             hint="Separate scouts and other orientations from the series, then send it again.",
         )
     normal = normal_of(first)
@@ -231,10 +243,13 @@ def stack(planes: Sequence[Plane], tolerance: float = POSITION_TOLERANCE_MM) -> 
     )
 
 
-def _same_axes(a: PlaneGeometry, b: PlaneGeometry) -> bool:
-    row = np.abs(np.subtract(a.row_cosines, b.row_cosines)).max()
-    column = np.abs(np.subtract(a.column_cosines, b.column_cosines)).max()
-    return bool(max(row, column) <= DIRECTION_TOLERANCE)
+def _same_axes(a: PlaneGeometry, b: PlaneGeometry, tolerance: float) -> bool:
+    """Whether two planes have the same matrix, and their far corners the same place relative to the first voxel."""
+    if (a.rows, a.columns) != (b.rows, b.columns):
+        return False
+    along = [np.multiply(p.row_cosines, p.pixel_spacing[1] * (p.columns - 1)) for p in (a, b)]
+    down = [np.multiply(p.column_cosines, p.pixel_spacing[0] * (p.rows - 1)) for p in (a, b)]
+    return bool(max(np.abs(along[0] - along[1]).max(), np.abs(down[0] - down[1]).max()) <= tolerance)
 
 
 def _upright(positions: FloatArray) -> bool:
@@ -271,6 +286,13 @@ class GridMap:
     matrix: tuple[tuple[int, int], tuple[int, int]]
     offset: tuple[int, int]
     residual_mm: float
+
+    def covers(self, source: tuple[int, int], target: tuple[int, int]) -> bool:
+        """Whether a plane of (rows, columns) `source` covers one of `target` from corner to corner."""
+        first = np.array(self.offset)
+        last = np.array(self.matrix) @ (np.array(source) - 1) + first
+        low, high = np.minimum(first, last), np.maximum(first, last)
+        return bool((low == 0).all() and (high == np.array(target) - 1).all())
 
     @property
     def identical(self) -> bool:
@@ -314,7 +336,7 @@ def grid_map(source: PlaneGeometry, target: PlaneGeometry, tolerance: float = PO
     corners = np.array([[r, c] for r in (0, source.rows - 1) for c in (0, source.columns - 1)], dtype=float)
     error = corners @ (matrix - whole).T + (offset - whole_offset)
     residual = float(np.abs(error * np.array(target.pixel_spacing)).max())
-    if residual > tolerance:
+    if residual > min(tolerance, CLEARLY_NEAREST * min(target.pixel_spacing)):
         return None
     m = whole.astype(int).tolist()
     o = whole_offset.astype(int).tolist()

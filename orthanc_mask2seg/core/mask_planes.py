@@ -7,6 +7,7 @@ same few whole numbers in all of them; or, for a probability map, where a thresh
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from pydicom import Dataset
@@ -82,7 +83,7 @@ def decode_all(headers: Sequence[Dataset], contents: Iterable[bytes]) -> tuple[D
             return decoded
         if decoded.header.get("SOPInstanceUID") != header.get("SOPInstanceUID"):
             return _changed()
-        instances.append(Decoded(decoded.header, _narrow(decoded.frames), decoded.coloured))
+        instances.append(replace(decoded, frames=_narrow(decoded.frames)))
     return tuple(instances)
 
 
@@ -101,8 +102,12 @@ def label_domain(instances: Sequence[Decoded], threshold: float | None = None) -
     tuple of arrays, or Refusal
         `not_discrete` for fractions without a threshold.
     """
-    if len({i.coloured for i in instances}) > 1:
-        return _changed()
+    if len({_kind(i) for i in instances}) > 1:
+        return Refusal(
+            reason=Reason.CORRUPT_PIXEL_DATA,
+            detail="The images of the series store their values in different ways, so they cannot be compared.",
+            hint="Export the series again, with the same bits and sign in all images.",
+        )
     rescaled = _whole_after_rescale(instances)
     if rescaled is not None:
         return rescaled
@@ -114,7 +119,22 @@ def label_domain(instances: Sequence[Decoded], threshold: float | None = None) -
             detail="The pixels are fractions, as in a probability map, not labels.",
             hint="Export the mask after thresholding, or set Threshold.",
         )
+    if any(i.lossy for i in instances) and len({v for i in instances for v in np.unique(i.frames).tolist()}) > 2:
+        return Refusal(
+            reason=Reason.NOT_DISCRETE,
+            detail="The mask was compressed with losses, which blurs labels into other values.",
+            hint="Export the mask uncompressed, or with a lossless compression.",
+        )
     return tuple(i.frames for i in instances)
+
+
+def _kind(instance: Decoded) -> tuple[object, ...]:
+    header = instance.header
+    return (
+        instance.coloured,
+        instance.fractions,
+        *(header.get(k) for k in ("BitsAllocated", "BitsStored", "PixelRepresentation", "PhotometricInterpretation")),
+    )
 
 
 def _discrete(instances: Sequence[Decoded]) -> bool:

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydicom import Dataset
 from pydicom.datadict import dictionary_is_retired
 
-from orthanc_mask2seg.core.geometry import POSITION_TOLERANCE_MM, GridMap, grid_map, index_affine, parallel
+from orthanc_mask2seg.core.geometry import (
+    CLEARLY_NEAREST,
+    POSITION_TOLERANCE_MM,
+    GridMap,
+    grid_map,
+    index_affine,
+    parallel,
+)
 from orthanc_mask2seg.model import Candidate, Evidence, ImageSeries, Reason, Refusal, Uid
 
 GOOD_SCORE = 0.6
@@ -114,15 +121,23 @@ def match(
     """
     out = tuple(_unusable(uid, refusal) for uid, refusal in unusable)
     if not sources:
+        spoiled = next((r for _, r in unusable if r.reason not in {Reason.NO_GEOMETRY, Reason.NOT_A_MASK}), None)
+        if spoiled is not None:
+            return replace(
+                spoiled, detail=f"The image series that was found cannot be used: {spoiled.detail}", candidates=out
+            )
         return Refusal(
             reason=Reason.NO_SOURCE_IN_STUDY,
             detail="The study holds no image series that this mask could have been drawn on.",
             hint="Send the source images into the same study (same StudyInstanceUID), or name the source series.",
             candidates=out,
         )
+    own = [s for s in sources if not _other_patient(mask, s)]
     strangers = [s for s in sources if _other_patient(mask, s)]
-    if strangers:
+    out += tuple(_unusable(s.series.series_instance_uid, _another_patient(1, ())) for s in strangers)
+    if not own:
         return _another_patient(len(strangers), out)
+    sources = own
     weighed = sorted(
         _tell_apart(mask, [_weigh(mask, source, tolerance, may_resample=may_resample) for source in sources]),
         key=lambda w: (-w.candidate.score, w.candidate.series_instance_uid),
@@ -215,11 +230,13 @@ def _frames_of_reference(series: ImageSeries) -> frozenset[str]:
 def _pairs(mask: ImageSeries, source: ImageSeries, tolerance: float) -> tuple[Pair, ...]:
     """Planes of the mask that coincide with planes of the source, pixel on pixel."""
     normal = np.array(source.volume.normal)
+    gaps = np.diff(source.volume.distances)
+    reach = min(tolerance, CLEARLY_NEAREST * float(gaps.min())) if gaps.size else tolerance
     pairs = []
     for index, plane in enumerate(mask.volume.planes):
         distance = float(np.dot(normal, plane.geometry.position))
         nearest = _nearest(source.volume.distances, distance)
-        if abs(source.volume.distances[nearest] - distance) > tolerance:
+        if abs(source.volume.distances[nearest] - distance) > reach:
             continue
         target = source.volume.planes[nearest].geometry
         way = grid_map(plane.geometry, target, tolerance)
@@ -245,7 +262,8 @@ def _of_geometry(mask: ImageSeries, source: ImageSeries, pairs: Sequence[Pair], 
     ]
     if len(pairs) < planes:
         evidence.append(Evidence(text=_difference(mask, source), weight=0.0))
-    if (a.rows, a.columns) == (b.rows, b.columns):
+    ours, theirs = (a.rows, a.columns), (b.rows, b.columns)
+    if pairs and all(p.way.covers(ours, theirs) for p in pairs[:1]):
         evidence.append(Evidence(text=f"same matrix {a.rows} x {a.columns}", weight=0.05))
     else:
         text = f"matrix {a.rows} x {a.columns}, source {b.rows} x {b.columns}"
@@ -259,9 +277,9 @@ def _of_geometry(mask: ImageSeries, source: ImageSeries, pairs: Sequence[Pair], 
 
 
 def _voxel(series: ImageSeries) -> tuple[float, float, float]:
-    """Distance between planes (0 where there is no single one), rows and columns, mm."""
-    first = series.volume.planes[0].geometry
-    return (series.volume.spacing or 0.0, *first.pixel_spacing)
+    """Distance between planes (the median), rows and columns, mm."""
+    gaps = np.diff(series.volume.distances)
+    return (float(np.median(gaps)) if gaps.size else 0.0, *series.volume.planes[0].geometry.pixel_spacing)
 
 
 def _other_grid(mask: ImageSeries, source: ImageSeries, pairs: Sequence[Pair]) -> bool:
@@ -275,6 +293,8 @@ def _other_grid(mask: ImageSeries, source: ImageSeries, pairs: Sequence[Pair]) -
     matrix, _ = index_affine(a, b)
     turned = np.abs(matrix / np.abs(matrix).max() - np.rint(matrix / np.abs(matrix).max())).max() > OTHER_SIZE
     ours, theirs = np.array(_voxel(mask)), np.array(_voxel(source))
+    if not ours[0] or not theirs[0]:  # a lone plane has no distance to compare
+        ours[0] = theirs[0] = 0.0
     if np.abs(matrix[0, 0]) < np.abs(matrix[0, 1]):
         ours = ours[[0, 2, 1]]
     return bool(turned or np.abs(ours - theirs).max() > OTHER_SIZE * theirs[1:].min())

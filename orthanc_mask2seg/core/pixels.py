@@ -14,19 +14,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset, dcmread
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
-from pydicom.uid import UID
+from pydicom.uid import HTJ2K, JPEG2000, UID, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
 from orthanc_mask2seg.model import Reason, Refusal
 
 MAXIMUM_PIXELS = 2**31
 """Pixels of one instance beyond this are refused: no mask of a patient is that large, and memory is not endless."""
 
+IMAGE_GROUP = 0x0028
+
+_LOSSY = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, HTJ2K})
+"""Transfer syntaxes that may change values. JPEG 2000 and HTJ2K may be lossless under these, too: values decide."""
+
 StoredArray = npt.NDArray[np.integer[Any] | np.floating[Any]]
 
-_DECODING_ERRORS = (
+READING_ERRORS = (
     ValueError,
     RuntimeError,
     AttributeError,
@@ -38,6 +43,10 @@ _DECODING_ERRORS = (
     struct.error,
     OverflowError,
     MemoryError,
+    BytesLengthException,
+    NotImplementedError,
+    StopIteration,
+    ArithmeticError,
 )
 """What pydicom and its decoders raise for damaged data; all of it means the same to the user."""
 
@@ -55,11 +64,14 @@ class Decoded:
         one integer each, 0xRRGGBB.
     coloured
         The values are colours.
+    lossy
+        They were compressed in a way that changes values.
     """
 
     header: Dataset
     frames: StoredArray
     coloured: bool = False
+    lossy: bool = False
 
     @property
     def fractions(self) -> bool:
@@ -82,19 +94,47 @@ def decode(content: bytes) -> Decoded | Refusal:
     """
     try:
         data = dcmread(io.BytesIO(content), force=True)
+        if drop_unreadable(data):
+            return _invalid(None)
         problem = _unusable(data)
-    except (InvalidDicomError, *_DECODING_ERRORS) as error:
+    except (InvalidDicomError, *READING_ERRORS) as error:
         return _invalid(error)
     if problem is not None:
         return problem
     try:
         frames = _one_value_per_pixel(data.pixel_array, data)
-    except _DECODING_ERRORS as error:
+    except READING_ERRORS as error:
         return _corrupt(type(error).__name__)
+    if len(frames) != _frames(data):
+        return _corrupt(f"{len(frames)} frames instead of {_frames(data)}")
     for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData"):
         if keyword in data:
             delattr(data, keyword)
-    return Decoded(data, frames, coloured=_is_coloured(data))
+    return Decoded(data, frames, coloured=_is_coloured(data), lossy=_is_lossy(data))
+
+
+def drop_unreadable(data: Dataset) -> bool:
+    """Take out the elements whose values cannot be read, so that no later look at them fails.
+
+    pydicom converts values at first sight: "75,5" in a PatientWeight would raise wherever that happens to be.
+
+    Returns
+    -------
+    bool
+        Whether one of them describes the pixels.
+    """
+    spoiled = False
+    for tag in list(data.keys()):
+        try:
+            _ = data[tag].value
+        except READING_ERRORS:
+            del data[tag]
+            spoiled |= tag.group == IMAGE_GROUP
+    return spoiled
+
+
+def _frames(data: Dataset) -> int:
+    return int(data.get("NumberOfFrames") or 1)
 
 
 def _unusable(data: Dataset) -> Refusal | None:
@@ -107,7 +147,7 @@ def _unusable(data: Dataset) -> Refusal | None:
             detail="An instance holds no pixel data.",
             hint="Send the series again; it arrived without its images.",
         )
-    pixels = int(data.get("Rows") or 0) * int(data.get("Columns") or 0) * int(data.get("NumberOfFrames") or 1)
+    pixels = int(data.get("Rows") or 0) * int(data.get("Columns") or 0) * _frames(data)
     if pixels > MAXIMUM_PIXELS:
         return Refusal(
             reason=Reason.TOO_LARGE,
@@ -150,6 +190,11 @@ def _corrupt(what: str) -> Refusal:
         hint="Export or send the series again.",
         evidence=(what,),
     )
+
+
+def _is_lossy(data: Dataset) -> bool:
+    meta = getattr(data, "file_meta", None)
+    return meta is not None and str(meta.get("TransferSyntaxUID", "")) in _LOSSY
 
 
 def _is_coloured(data: Dataset) -> bool:

@@ -14,7 +14,8 @@ from orthanc_mask2seg.core.geometry import index_affine, plane_heights
 from orthanc_mask2seg.model import LabelArray, PlaneGeometry, Reason, Refusal, VolumeGeometry
 
 HALF_CELL = 0.5 + 1e-6
-"""A centre belongs to a cell if it is at most this far from the cell's own centre, in units of the cell."""
+"""A centre belongs to a cell if it is at most this far from the cell's own centre, in units of the cell; where it lies
+between two, to the one with the higher index."""
 
 
 def resample(
@@ -52,8 +53,8 @@ def resample(
 def _in_plane(labels: LabelArray, mask: PlaneGeometry, source: PlaneGeometry) -> LabelArray:
     matrix, offset = index_affine(source, mask)
     rows, columns = np.arange(source.rows)[:, None], np.arange(source.columns)[None, :]
-    row = np.rint(matrix[0, 0] * rows + matrix[0, 1] * columns + offset[0]).astype(int)
-    column = np.rint(matrix[1, 0] * rows + matrix[1, 1] * columns + offset[1]).astype(int)
+    row = np.floor(matrix[0, 0] * rows + matrix[0, 1] * columns + offset[0] + HALF_CELL).astype(int)
+    column = np.floor(matrix[1, 0] * rows + matrix[1, 1] * columns + offset[1] + HALF_CELL).astype(int)
     inside = (row >= 0) & (row < mask.rows) & (column >= 0) & (column < mask.columns)
     result = np.zeros((source.rows, source.columns), labels.dtype)
     result[inside] = labels[row[inside], column[inside]]

@@ -27,16 +27,15 @@ def derived_uid(*parts: object) -> Uid:
 
 
 def stand_in_uid(plane: Plane) -> str:
-    """UID by which highdicom knows one frame of a multi-frame source: it takes only one such image, as a whole."""
+    """UID by which highdicom knows a plane, as a slice of a CT: it takes neither all classes nor single frames."""
     return derived_uid("frame", plane.sop_instance_uid, plane.frame_number)
 
 
 def plain_image(source: ImageSeries, template: Dataset, plane: Plane) -> Dataset:
     """What highdicom needs to know of one slice, and nothing that it could stumble over."""
     header, image = source.header(plane), Dataset()
-    single = plane.frame_number is None
-    image.SOPClassUID = plane.sop_class_uid if single else CTImageStorage
-    image.SOPInstanceUID = plane.sop_instance_uid if single else stand_in_uid(plane)
+    image.SOPClassUID = CTImageStorage
+    image.SOPInstanceUID = stand_in_uid(plane)
     image.StudyInstanceUID = str(template.StudyInstanceUID)
     image.SeriesInstanceUID = source.series.series_instance_uid
     image.FrameOfReferenceUID = _frame_of_reference_uid(source, template)
@@ -44,13 +43,14 @@ def plain_image(source: ImageSeries, template: Dataset, plane: Plane) -> Dataset
     for keyword in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID",
                     "StudyDate", "StudyTime"):  # fmt: skip
         setattr(image, keyword, "")
-    image.Rows, image.Columns = plane.geometry.rows, plane.geometry.columns
-    geometry = plane.geometry
-    image.ImagePositionPatient = _exact(header, "ImagePositionPatient", geometry.position)
+    image.ImagePositionPatient = _exact(header, "ImagePositionPatient", plane.geometry.position)
+    first = source.volume.planes[0]
+    common, geometry = source.header(first), first.geometry  # planes of one stack differ in nothing else
+    image.Rows, image.Columns = geometry.rows, geometry.columns
     image.ImageOrientationPatient = _exact(
-        header, "ImageOrientationPatient", (*geometry.row_cosines, *geometry.column_cosines)
+        common, "ImageOrientationPatient", (*geometry.row_cosines, *geometry.column_cosines)
     )
-    image.PixelSpacing = _exact(header, "PixelSpacing", geometry.pixel_spacing)
+    image.PixelSpacing = _exact(common, "PixelSpacing", geometry.pixel_spacing)
     image.SliceThickness = _slice_thickness(source, template)
     if "LossyImageCompression" in template:
         image.LossyImageCompression = template.LossyImageCompression
@@ -61,9 +61,14 @@ def _exact(header: Dataset, keyword: str, computed: Sequence[float]) -> list[str
     """Decimal strings of the source itself where it has them: viewers compare them as they are."""
     if keyword in header and len(header[keyword].value or ()) == len(computed):
         texts = [str(getattr(v, "original_string", v)).strip() for v in header[keyword].value]
-        if all(len(t) <= 16 for t in texts):
+        if all(len(t) <= 16 for t in texts) and _near(texts, computed):
             return texts
     return [decimal_string(v) for v in computed]
+
+
+def _near(texts: Sequence[str], computed: Sequence[float]) -> bool:
+    """Whether the strings say what we compute with: cosines that are not of length 1 are not written on."""
+    return all(abs(float(t) - c) <= 1e-4 for t, c in zip(texts, computed, strict=True))
 
 
 def decimal_string(value: float) -> str:

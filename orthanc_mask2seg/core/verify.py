@@ -17,11 +17,15 @@ from pydicom import Dataset, dcmread
 from orthanc_mask2seg.errors import VerificationError
 from orthanc_mask2seg.model import LabelArray, PlaneGeometry
 
-INDEX_TOLERANCE = 0.1
-"""Largest distance (in pixels) of a mask voxel from the centre of the SEG voxel that stands for it."""
+INDEX_TOLERANCE = 0.45
+"""Largest distance (in pixels) of a mask voxel from the centre of the SEG voxel that stands for it: beyond the matching
+tolerance, below the half where another voxel is nearer."""
 
-PLANE_TOLERANCE_MM = 0.1
-"""Largest distance (mm) of a mask plane from the SEG frame that stands for it."""
+PLANE_TOLERANCE_MM = 0.05
+"""Largest distance (mm) of a mask plane from the SEG frame that stands for it, where the caller gives none."""
+
+ROUNDING_MM = 1e-3
+"""What positions may lose as decimal strings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +76,7 @@ class ResampledTruth:
     targets: tuple[PlaneGeometry, ...]
 
 
-def verify(content: bytes, truths: Iterable[Truth | ResampledTruth]) -> int:
+def verify(content: bytes, truths: Iterable[Truth | ResampledTruth], tolerance: float = PLANE_TOLERANCE_MM) -> int:
     """Compare an encoded BINARY SEG with the planes of its masks.
 
     Parameters
@@ -81,6 +85,8 @@ def verify(content: bytes, truths: Iterable[Truth | ResampledTruth]) -> int:
         The DICOM file.
     truths
         Every plane of every mask that has a label; a mask on another grid as a whole.
+    tolerance
+        Largest distance (mm) of a mask plane from the SEG frame that stands for it: that of the match.
 
     Returns
     -------
@@ -92,7 +98,7 @@ def verify(content: bytes, truths: Iterable[Truth | ResampledTruth]) -> int:
     VerificationError
         A voxel is missing, is elsewhere, or is there without being in the mask.
     """
-    frames = _Frames(dcmread(io.BytesIO(content)))
+    frames = _Frames(dcmread(io.BytesIO(content)), tolerance + ROUNDING_MM)
     compared = 0
     for truth in truths:
         if isinstance(truth, ResampledTruth):
@@ -133,8 +139,9 @@ def _labels_at(points: npt.NDArray[np.float64], truth: ResampledTruth) -> npt.ND
     if abs(offsets[nearest]) > truth.heights[nearest] * (0.5 + 1e-6):
         return result
     from_first = points - np.array(plane.geometry.position)
-    row = np.rint(from_first @ np.array(plane.geometry.column_cosines) / plane.geometry.pixel_spacing[0]).astype(int)
-    column = np.rint(from_first @ np.array(plane.geometry.row_cosines) / plane.geometry.pixel_spacing[1]).astype(int)
+    exact_row = from_first @ np.array(plane.geometry.column_cosines) / plane.geometry.pixel_spacing[0]
+    exact_column = from_first @ np.array(plane.geometry.row_cosines) / plane.geometry.pixel_spacing[1]
+    row, column = (np.floor(exact + 0.5 + 1e-6).astype(int) for exact in (exact_row, exact_column))
     inside = (row >= 0) & (row < plane.labels.shape[0]) & (column >= 0) & (column < plane.labels.shape[1])
     result[inside] = plane.labels[row[inside], column[inside]]
     return result
@@ -156,7 +163,8 @@ def _group(frame: Dataset, shared: Dataset, keyword: str) -> Dataset:
 class _Frames:
     """Frames of a BINARY SEG by segment and position, unpacked one at a time."""
 
-    def __init__(self, data: Dataset) -> None:
+    def __init__(self, data: Dataset, tolerance: float) -> None:
+        self._tolerance = tolerance
         self._shape = int(data.Rows), int(data.Columns)
         self._packed = np.frombuffer(data.PixelData, np.uint8)
         self._size = self._shape[0] * self._shape[1]
@@ -194,10 +202,10 @@ class _Frames:
 
     def _frame_at(self, segment: int, point: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], int]:
         distance = float(point @ self._normal)
-        near = [f for f in self._by_segment.get(segment, ()) if abs(f[0] - distance) <= PLANE_TOLERANCE_MM]
-        if len(near) != 1:
-            raise VerificationError(f"{len(near)} frames of segment {segment} lie at {distance:.3f} mm instead of one")
-        return near[0][1], near[0][2]
+        nearest = min(self._by_segment.get(segment, ()), key=lambda f: abs(f[0] - distance), default=None)
+        if nearest is None or abs(nearest[0] - distance) > self._tolerance:
+            raise VerificationError(f"no frame of segment {segment} lies at {distance:.3f} mm")
+        return nearest[1], nearest[2]
 
     def _unpacked(self, index: int) -> npt.NDArray[np.bool_]:
         """Pixels of one frame, shape (rows * columns,): bits lowest first, frames without padding (PS3.5 8.1.1)."""

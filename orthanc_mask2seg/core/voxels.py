@@ -42,11 +42,14 @@ class Census:
         Pixels of each value whose left neighbour has the same value.
     edge
         Pixels of each value in the outermost rows and columns.
+    around
+        Values that surround all others in at least one plane.
     """
 
     counts: dict[int, int] = field(default_factory=dict)
     inner: dict[int, int] = field(default_factory=dict)
     edge: dict[int, int] = field(default_factory=dict)
+    around: set[int] = field(default_factory=set)
 
     def add(self, plane: StoredArray) -> None:
         """Count one plane, shape (rows, columns)."""
@@ -55,11 +58,14 @@ class Census:
             self._tally(self.counts, [low], [plane.size])
             self._tally(self.inner, [low], [plane.size - plane.shape[0]])
             self._tally(self.edge, [low], [_edge(plane).size])
+            self.around.add(low)
             return
         same = plane[:, 1:][plane[:, 1:] == plane[:, :-1]]
         for target, values in ((self.counts, plane), (self.inner, same), (self.edge, _edge(plane))):
             found, numbers = _tally(values.ravel(), low, high)
             self._tally(target, found, numbers)
+            if target is self.edge and max(numbers) >= EDGE_SHARE * values.size:
+                self.around.add(found[numbers.index(max(numbers))])
 
     @staticmethod
     def _tally(target: dict[int, int], values: Sequence[int], numbers: Sequence[int]) -> None:
@@ -91,6 +97,10 @@ class Census:
     def edge_share(self, value: int) -> float:
         """Share of the outermost pixels that have this value."""
         return self.edge.get(value, 0) / max(1, sum(self.edge.values()))
+
+    def surrounds(self, value: int) -> bool:
+        """Whether this value fills most of the outermost pixels, and most of all pixels."""
+        return self.edge_share(value) >= EDGE_SHARE and self.share(value) > 1 / 2
 
     def share(self, value: int) -> float:
         """Share of all pixels that have this value."""
@@ -213,39 +223,64 @@ def _rescaled(value: int, header: Dataset) -> float:
 
 def _background(census: Census, header: Dataset) -> tuple[frozenset[int] | None, str]:
     """Stored values that are background and the reason, or (None, what is contradictory)."""
-    values = census.values
-    low, high = values[0], values[-1]
-    padding = header.get("PixelPaddingValue")
-    if padding in values and padding < 0 and len(values) > FEW_VALUES:
-        inner = [v for v in values if v != padding]
-        zero = 0 if 0 in inner else inner[0]
-        return frozenset({int(padding), zero}), f"{padding} is PixelPaddingValue, {zero} is background"
+    padding = _padding(header, census)
+    values = [v for v in census.values if v != padding]
+    told = f"; {padding} is PixelPaddingValue" if padding is not None else ""
+    outside = frozenset() if padding is None else frozenset({padding})
+    if len(values) == 1:
+        return outside | {values[0]} if values[0] == 0 else outside, f"{values[0]} is all there is{told}"
+    photometric = str(header.get("PhotometricInterpretation", ""))
     if len(values) == FEW_VALUES:
-        return _background_of_two(census, low, high, str(header.get("PhotometricInterpretation", "")))
-    if 0 in census.counts and low == 0:
-        return frozenset({0}), "0 is background"
-    zero_after_rescale = [v for v in values if _rescaled(v, header) == 0]
-    if zero_after_rescale and low > 0:
-        return frozenset(zero_after_rescale), f"{zero_after_rescale[0]} is background: 0 after rescale"
-    if low > 0:
-        return frozenset(), "no value is background: all are labels"
-    if census.edge_share(low) >= EDGE_SHARE / 2:
-        return frozenset({low}), f"{low} is background: {census.edge_share(low):.0%} of the outermost pixels"
-    if 0 in census.counts and census.edge_share(0) >= EDGE_SHARE / 2:
-        return frozenset({0}), f"0 is background: {census.edge_share(0):.0%} of the outermost pixels"
-    return None, f"the lowest value {low} is negative and does not surround the others"
+        background, why = _background_of_two(census, values[0], values[1], photometric)
+    else:
+        background, why = _background_of_many(census, values, photometric, header)
+    return (None, why) if background is None else (background | outside, why + told)
+
+
+def _padding(header: Dataset, census: Census) -> int | None:
+    """PixelPaddingValue where it occurs beside at least two other values; it may be written as if unsigned."""
+    if "PixelPaddingValue" not in header or len(census.counts) <= FEW_VALUES:
+        return None
+    try:
+        value, span = int(header["PixelPaddingValue"].value), 2 ** int(header.get("BitsAllocated") or 16)
+    except (TypeError, ValueError):
+        return None
+    outermost = {census.values[0], census.values[-1]}
+    return next((v for v in (value, value - span, value + span) if v in outermost and v != 0), None)
 
 
 def _background_of_two(census: Census, low: int, high: int, photometric: str) -> tuple[frozenset[int] | None, str]:
-    surrounding = [v for v in (low, high) if census.edge_share(v) >= EDGE_SHARE and census.share(v) > 1 / 2]
+    surrounding = [v for v in (low, high) if census.surrounds(v)]
     if photometric == "MONOCHROME1" or (low < 0 and high == 0):
         if not surrounding:
             return None, f"{low} and {high} in {photometric}, and neither surrounds the other"
         share = census.edge_share(surrounding[0])
         return frozenset(surrounding), f"{surrounding[0]} is background: {share:.0%} of the outermost pixels"
-    if surrounding == [high] and census.edge_share(high) > 1 - 1e-6:
-        return None, f"{high} surrounds {low} in every image, as if the mask were inverted"
+    inside = 1 - census.edge.get(low, 0) / census.counts[low]
+    if high in surrounding and inside > 1 / 2:  # else a small image that its mask fills, with background at the rim
+        return None, f"{high} surrounds {low}, as if the mask were inverted"
     return frozenset({low}), f"{low} is background: the lower of two values"
+
+
+def _background_of_many(
+    census: Census, values: list[int], photometric: str, header: Dataset
+) -> tuple[frozenset[int] | None, str]:
+    """Background among three or more values: 0, stored or rescaled, unless another value surrounds everything."""
+    around = next((v for v in values if census.surrounds(v)), None)
+    zero = 0 if 0 in values else next((v for v in values if _rescaled(v, header) == 0), None)
+    if photometric == "MONOCHROME1" and zero is not None and around not in {None, zero}:
+        return None, f"{around} surrounds the others in MONOCHROME1, as if the mask were inverted"
+    if zero is not None and values[0] < 0 and (around is None or any(v < 0 for v in census.around)):
+        return None, f"{values[0]} is there beside {zero}, and it cannot be told which of them is background"
+    if zero is not None and around in {None, zero}:
+        return frozenset({zero}), f"{zero} is background" + ("" if zero == 0 else ": 0 after rescale")
+    if zero is not None:
+        return None, f"{around} surrounds the others although {zero} is there"
+    if around is not None and around in {values[0], values[-1]}:
+        return frozenset({around}), f"{around} is background: {census.edge_share(around):.0%} of the outermost pixels"
+    if around is not None or values[0] < 0:
+        return None, "none of the values is 0, and none surrounds the others as background does"
+    return frozenset(), "no value is background: all are labels"
 
 
 def _numbered(kept: list[int], background: frozenset[int]) -> dict[int, int]:

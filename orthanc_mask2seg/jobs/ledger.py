@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from orthanc_mask2seg.jobs.database import connect, database_url, prepare
-from orthanc_mask2seg.jobs.port import Seen, Stored, Verdict
+from orthanc_mask2seg.jobs.port import STALE, Seen, Stored, Verdict
 from orthanc_mask2seg.model import ArchiveKey, Uid
 
 _metadata = sa.MetaData()
@@ -85,11 +85,16 @@ class SqlLedger:
             return {ArchiveKey(key): version for key, version in rows}
 
     def unfinished(self, study_instance_uid: Uid | None = None) -> tuple[Seen, ...]:
-        """Series refused, skipped or still enqueued, of one study or of all."""
+        """Series refused, skipped, still enqueued, or converted but stale, of one study or of all."""
         wanted: sa.ColumnElement[bool] = _seen.c.verdict.in_([Verdict.REFUSED, Verdict.SKIPPED, Verdict.ENQUEUED])
+        wanted |= (_seen.c.verdict == Verdict.CONVERTED) & (_seen.c.study_version == STALE)
         if study_instance_uid is not None:
             wanted &= _seen.c.study_instance_uid == study_instance_uid
         return self._find(wanted)
+
+    def of_study(self, study_instance_uid: Uid) -> tuple[Seen, ...]:
+        """Series of a study, except those that were passed over."""
+        return self._find((_seen.c.study_instance_uid == study_instance_uid) & (_seen.c.verdict != Verdict.PASSED_OVER))
 
     def refused_in_study(self, study_instance_uid: Uid) -> tuple[Seen, ...]:
         """Series of a study that were refused."""

@@ -152,6 +152,10 @@ class Verdict(StrEnum):
     FAILED = "failed"
 
 
+STALE = "stale"
+"""In place of `Seen.study_version`: the study has got other images since the mask was asked for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """What the service remembers of a series: the newest version that it dealt with, and how.
@@ -163,7 +167,7 @@ class Seen:
     job_id
         The job that was asked for, if any.
     study_version
-        Digest of the rest of the study at that time.
+        Digest of the rest of the study at that time, or `STALE`.
     """
 
     series_key: ArchiveKey
@@ -207,7 +211,10 @@ class Ledger(Protocol):
         """The version dealt with, of every series known."""
 
     def unfinished(self, study_instance_uid: Uid | None = None) -> tuple[Seen, ...]:
-        """Series refused, skipped or still enqueued, of one study or of all."""
+        """Series refused, skipped, still enqueued, or converted but stale, of one study or of all."""
+
+    def of_study(self, study_instance_uid: Uid) -> tuple[Seen, ...]:
+        """Series of a study, except those that were passed over."""
 
     def refused_in_study(self, study_instance_uid: Uid) -> tuple[Seen, ...]:
         """Series of a study that were refused."""

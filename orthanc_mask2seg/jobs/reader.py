@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions, WorkflowStatus
 from dbos import error as dbos_error
 
@@ -34,6 +35,8 @@ _STATES = {
     "ERROR": JobState.FAILED,
     "MAX_RECOVERY_ATTEMPTS_EXCEEDED": JobState.QUARANTINED,
 }
+_NO_HISTORY = "the state folder holds no history of jobs that can be read"
+_NO_HISTORY_HINT = "Has 'mask2seg serve' run with this folder (State)?"
 _QUARANTINED = {
     "outcome": "failed",
     "reason": "quarantined",
@@ -146,13 +149,18 @@ class JobReader(History):
     Raises
     ------
     StateError
-        No service has used this folder yet.
+        No service has used this folder yet, or the history is damaged.
     """
 
     def __init__(self, state: Path, url: str = "") -> None:
         if not url and not database_file(state).exists():
-            raise StateError("the state folder holds no history of jobs", hint="Has 'mask2seg serve' run with it?")
+            raise StateError(_NO_HISTORY, hint=_NO_HISTORY_HINT)
         super().__init__(url or database_url(state))
+        try:
+            self.list(limit=1)
+        except sa.exc.DatabaseError as error:
+            self.close()
+            raise StateError(_NO_HISTORY, hint=_NO_HISTORY_HINT) from error
 
 
 def _attempt(workflow_id: str) -> int:

@@ -202,10 +202,15 @@ class FolderArchive(Archive):
         except UnreadableError as error:
             raise ArchiveRejected(f"A DICOM file {error}") from None
 
+    @property
+    def one_file(self) -> bool:
+        """Whether the place for the result is a file, not a folder."""
+        return self._out is not None and not self._out.is_dir() and bool(self._out.suffix or self._out.exists())
+
     def _path_for(self, sop_instance_uid: Uid) -> Path:
         if self._out is None:
             raise ConfigurationError("There is no place to store the result", hint="Name one with -o.")
-        if not self._out.is_dir() and (self._out.suffix or self._out.exists()):
+        if self.one_file:
             return self._out
         if not sop_instance_uid.replace(".", "").isdigit():
             raise ArchiveRejected("The SOPInstanceUID is not a UID, and cannot be the name of a file")

@@ -34,6 +34,7 @@ DICOM_FAULTS = (
     InvalidDicomError,
     BytesLengthException,
     EOFError,
+    OSError,
     ValueError,
     KeyError,
     TypeError,

@@ -7,8 +7,8 @@ import threading
 from dataclasses import replace
 from typing import Any
 
-from orthanc_mask2seg.jobs.port import JobRequest, Jobs, JobState, Ledger, Seen, Verdict
-from orthanc_mask2seg.model import ArchiveKey, Series, Uid
+from orthanc_mask2seg.jobs.port import STALE, JobRequest, Jobs, JobState, Ledger, Seen, Verdict
+from orthanc_mask2seg.model import ArchiveKey, Reason, Series, Uid
 from orthanc_mask2seg.pacs.port import Archive
 from orthanc_mask2seg.service.status import Counters
 from orthanc_mask2seg.service.studies import DERIVED, MENDABLE, study_version
@@ -26,6 +26,7 @@ class Dispatch:
         self._known = ledger.versions()
         self._passed: list[Seen] = []
         self._recheck: set[Uid] = set()
+        self._new_images: set[Uid] = set()
         self._lock = threading.RLock()
 
     def __len__(self) -> int:
@@ -36,9 +37,10 @@ class Dispatch:
         return self._known.get(series.key) == series.version
 
     def pass_over(self, series: Series, reason: str) -> None:
-        """The series is no mask; what waits in its study may now find its source."""
+        """The series is no mask; what waits in its study may now find its source, what is done a better one."""
         self._counters.passed_over[reason] += 1
         if series.modality not in DERIVED:
+            self._outdate(series.study_instance_uid)
             self.study_changed(series.study_instance_uid)
         self._known[series.key] = series.version
         self._passed.append(_seen(series, Verdict.PASSED_OVER, reason))
@@ -75,16 +77,22 @@ class Dispatch:
             self._ledger.remember(ended)
             if _mendable(ended):
                 self._recheck.add(seen.study_instance_uid)
+            if reason == Reason.NOT_A_MASK and not request.study_version:
+                self._new_images.add(seen.study_instance_uid)
 
     def check_again(self) -> None:
         """Look at some of the studies whose masks were refused: what they lack may have come meanwhile."""
         with self._lock:
             studies = [self._recheck.pop() for _ in range(min(STUDIES_PER_TICK, len(self._recheck)))]
+            images = self._new_images.intersection(studies)
+            self._new_images -= images
         for study in studies:
+            if study in images:
+                self._outdate(study)
             self.study_changed(study)
 
     def study_changed(self, study: Uid) -> None:
-        """Ask again for masks of a study that were refused for want of what may be there now."""
+        """Ask again for masks of a study that were refused for want of what may be there now, or are out of date."""
         unfinished = [seen for seen in self._ledger.unfinished(study) if _mendable(seen)]
         if not unfinished:
             return
@@ -95,6 +103,20 @@ class Dispatch:
             if series is None or series.version != seen.version or version == seen.study_version:
                 continue
             self._ask(series, _request(series, rested=True, origin="study", study=version), version)
+
+    def _outdate(self, study: Uid) -> None:
+        """Mark the masks of a study that were converted, or are about to be, beside other images than it has now.
+
+        Only images do this, and only those that came since: another mask in the study is no reason to convert the
+        first one again, and our own output has no part in `study_version`.
+        """
+        if not any(map(_settled, self._ledger.of_study(study))):
+            return
+        siblings = self._archive.series_of_study(study)
+        with self._lock:
+            done = (seen for seen in self._ledger.of_study(study) if _settled(seen))
+            outdated = [s for s in done if s.study_version != study_version(siblings, s.series_key)]
+            self._ledger.remember(*(replace(seen, study_version=STALE) for seen in outdated))
 
     def reconcile(self) -> None:
         """Mend what a sudden end left behind: work remembered as begun whose job is over, or was never there."""
@@ -123,7 +145,15 @@ class Dispatch:
 
 
 def _mendable(seen: Seen) -> bool:
+    """Whether what became of a mask may be undone by other series of its study."""
+    if seen.verdict is Verdict.CONVERTED:
+        return seen.study_version == STALE
     return seen.verdict in {Verdict.REFUSED, Verdict.SKIPPED} and seen.reason in MENDABLE
+
+
+def _settled(seen: Seen) -> bool:
+    """Whether a mask was converted, or is about to be."""
+    return seen.verdict in {Verdict.CONVERTED, Verdict.ENQUEUED}
 
 
 def _request(series: Series, *, rested: bool, origin: str = "watcher", study: str = "") -> JobRequest:

@@ -38,7 +38,13 @@ def run(
         if not found:
             raise ConfigurationError(f"{root.name} holds no DICOM images", hint="Name the folder of the mask series.")
         series += sorted(found, key=lambda s: s.series_instance_uid)
-    task = pipeline.Task(masks=tuple(series), sources=archive.series_under(source), named_as_mask=True, store=store)
+    task = pipeline.Task(
+        masks=tuple(series),
+        sources=archive.series_under(source),
+        named_as_mask=True,
+        store=store,
+        one_output=store and archive.one_file,
+    )
     ended = pipeline.run(archive, task, settings)
     assert not isinstance(ended, pipeline.NotYet)
     return ended

@@ -24,6 +24,7 @@ from orthanc_mask2seg.pacs.port import Archive
 from orthanc_mask2seg.service.reading import (
     MASK_SAMPLES,
     SOURCE_SAMPLES,
+    headers_of,
     open_mask,
     open_stacks,
     sample_image,
@@ -116,7 +117,7 @@ class Matcher:
         threshold = self._settings.threshold or None
         if named and self._settings.fractional:
             threshold = ANY_PROBABILITY
-        headers = self._archive.headers(series)
+        headers = headers_of(self._archive, series)
         census = sample_series(self._archive, series, MASK_SAMPLES, threshold)
         if isinstance(census, Refusal):
             return census
@@ -143,7 +144,7 @@ class Matcher:
 
     def _open(self, series: Series) -> tuple[ImageSeries, ...] | Refusal:
         if series.key not in self._opened:
-            headers = self._archive.headers(series)
+            headers = headers_of(self._archive, series)
             self._opened[series.key] = open_stacks(series, headers, self._settings.position_tolerance_mm)
         return self._opened[series.key]
 

@@ -20,7 +20,7 @@ from orthanc_mask2seg.core.mask_planes import read_planes, read_probabilities
 from orthanc_mask2seg.core.match import Match
 from orthanc_mask2seg.core.pixels import StoredArray
 from orthanc_mask2seg.core.verify import same_but_for_software
-from orthanc_mask2seg.errors import NotInArchive, StoreMismatch
+from orthanc_mask2seg.errors import ConfigurationError, NotInArchive, StoreMismatch
 from orthanc_mask2seg.model import (
     Outcome,
     OutputReport,
@@ -63,6 +63,8 @@ class Task:
         A mask that lacks slices of its source is converted as it is.
     store
         Store the result; False only shows what would happen.
+    one_output
+        There is room for one segmentation only.
     """
 
     masks: tuple[Series, ...]
@@ -70,6 +72,7 @@ class Task:
     named_as_mask: bool = False
     rested: bool = True
     store: bool = True
+    one_output: bool = False
 
 
 @dataclass(slots=True)
@@ -129,6 +132,11 @@ def run(archive: Archive, task: Task, settings: Settings) -> tuple[Result, ...] 
             return waiting
         source = found.match.source
         groups.setdefault((source.series.series_instance_uid, source.phase), []).append(found)
+    if task.one_output and len(groups) > 1:
+        raise ConfigurationError(
+            f"the masks lie on {len(groups)} different sources, so they become {len(groups)} segmentations",
+            hint="Name a folder with -o, not a file.",
+        )
     own = {m.series_instance_uid for m in task.masks}
     for group in groups.values():
         if own & {f.image.series.series_instance_uid for f in group}:
@@ -184,6 +192,7 @@ def _convert_group(
             template,
             series_number_offset=settings.series_number_offset,
             maximum_volume_change=settings.maximum_volume_change,
+            position_tolerance=settings.position_tolerance_mm,
             naming=naming_of(settings),
         )
     if isinstance(ended, Refusal):

@@ -10,7 +10,7 @@ from pydicom import Dataset, dcmread
 from orthanc_mask2seg.core.geometry import planes_of, stack
 from orthanc_mask2seg.core.mask_planes import label_domain
 from orthanc_mask2seg.core.phases import phases
-from orthanc_mask2seg.core.pixels import decode
+from orthanc_mask2seg.core.pixels import decode, drop_unreadable
 from orthanc_mask2seg.core.voxels import Census
 from orthanc_mask2seg.model import ArchiveKey, ImageSeries, Reason, Refusal, Series
 from orthanc_mask2seg.pacs.port import Archive
@@ -21,6 +21,14 @@ SOURCE_SAMPLES = 3
 
 HEADER_BYTES = 4 * 2**20
 """A source instance larger than this is not fetched for its header: it is multi-frame, and the index has its tags."""
+
+
+def headers_of(archive: Archive, series: Series) -> tuple[Dataset, ...]:
+    """Headers of a series whose values can all be read."""
+    headers = archive.headers(series)
+    for header in headers:
+        drop_unreadable(header)
+    return headers
 
 
 def open_mask(series: Series, headers: Sequence[Dataset], tolerance: float) -> ImageSeries | Refusal:
@@ -54,6 +62,12 @@ def open_stacks(series: Series, headers: Sequence[Dataset], tolerance: float) ->
     planes = planes_of(headers)
     if isinstance(planes, Refusal):
         return planes
+    if not all(plane.sop_instance_uid and plane.sop_class_uid for plane in planes):
+        return Refusal(
+            reason=Reason.INVALID_DICOM,
+            detail="An image of the series has no SOPInstanceUID or SOPClassUID, so nothing can refer to it.",
+            hint="Send the series again.",
+        )
     volume = stack(planes, tolerance)
     if not isinstance(volume, Refusal):
         return (ImageSeries(series=series, headers=tuple(headers), volume=volume),)
@@ -130,7 +144,9 @@ def template_of(archive: Archive, source: ImageSeries) -> Dataset:
 
 def full_header(archive: Archive, instance: ArchiveKey) -> Dataset:
     """Header of an instance with all that the file says, private elements included."""
-    return dcmread(io.BytesIO(archive.content(instance)), stop_before_pixels=True, force=True)
+    header = dcmread(io.BytesIO(archive.content(instance)), stop_before_pixels=True, force=True)
+    drop_unreadable(header)
+    return header
 
 
 def unreadable(names: Sequence[tuple[str, str]]) -> Refusal:

@@ -85,7 +85,7 @@ def duplicates(where: str) -> Made:
     twin.SOPInstanceUID = twin.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4.5.6"
     if where == "mask":
         return _made(image, [*mask, twin], ending=refused("duplicate_positions"))
-    return _made([*image, twin], mask, ending=refused("no_source_in_study"))
+    return _made([*image, twin], mask, ending=refused("duplicate_positions"))
 
 
 def other_grid(mask_grid: Grid, grid: Grid | None = None, ending: Ending | None = None, **more: object) -> Made:

@@ -198,7 +198,7 @@ STYLES: dict[str, Style] = {
     "0_65535": Style(stored=binary(65535, np.uint16)),
     "gaps": Style(stored=mapped((0, 1, 300, 65535), np.uint16), segments=each),
     "gaps_u8": Style(stored=mapped((0, 3, 104, 255), np.uint8), segments=each),
-    "no_zero": Style(stored=mapped((1, 2, 3, 9), np.uint16), segments=each_and_background),
+    "no_zero": Style(stored=mapped((1, 2, 3, 9), np.uint16), segments=each),
     "1_2_rescaled": Style(stored=binary(2, np.uint16, 1), tags={"RescaleIntercept": "-1"}),
     "negative": Style(stored=binary(-1, np.int16)),
     "minus_5": Style(stored=binary(-5, np.int16, -9)),

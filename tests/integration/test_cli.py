@@ -188,3 +188,21 @@ def test_people_get_tables() -> None:
     assert "Examples" in done.stdout
     done = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.startswith("mask2seg ")
+
+
+def test_masks_of_two_sources_need_a_folder(tmp_path: Path) -> None:
+    """One file cannot hold two segmentations: said before anything is written."""
+    made = [study(seed=7), study(seed=7)]
+    for data in (*made[1].image, *made[1].mask):
+        data.SeriesInstanceUID = f"{data.SeriesInstanceUID}.1"
+        data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = f"{data.SOPInstanceUID}.1"
+        data.FrameOfReferenceUID = "1.2.3.99"
+    for number, one in enumerate(made):
+        save(tmp_path / f"mask{number}", one.mask)
+        save(tmp_path / "ct" / str(number), one.image)
+    words = ["convert", "--mask", tmp_path / "mask0", "--mask", tmp_path / "mask1", "--source", tmp_path / "ct", "-o"]
+    assert run(*words, tmp_path / "one.dcm", code=2)["reason"] == "configuration_error"
+    assert not (tmp_path / "one.dcm").exists()
+    done = subprocess.run([PROGRAM, *map(str, words), tmp_path / "many", "--json"], capture_output=True, check=True)
+    assert len(json.loads(done.stdout)["results"]) == 2
+    assert len(list((tmp_path / "many").iterdir())) == 2

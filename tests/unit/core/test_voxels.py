@@ -132,3 +132,49 @@ def test_one_bit_and_eight_bit_masks_decode_alike() -> None:
     assert not isinstance(eight, Refusal)
     assert not isinstance(sixteen, Refusal)
     assert (eight.frames == sixteen.frames).all()
+
+
+def test_an_inverted_mask_that_touches_the_border_is_refused() -> None:
+    """One pixel of the organ at the rim does not make the rest of the image an organ."""
+    inverted = 1 - LABELS
+    inverted[2, 0, 0] = 0
+    found = labelling(census(inverted), header())
+    assert isinstance(found, Refusal)
+    assert found.reason is Reason.UNSUPPORTED_PIXEL_DATA
+
+
+def test_a_mask_that_fills_a_small_image_is_no_inverted_one() -> None:
+    """As in IBSI's digital phantom: the background is what is left at the rim."""
+    filled = np.ones((4, 4, 5), np.uint8)
+    filled[2, 0, 3:] = filled[3, 0, 3:] = filled[1, 2, 0] = 0
+    filled[2, 2, 2] = 0
+    found = labelling(census(filled), header())
+    assert isinstance(found, Labelling)
+    assert dict(found.labels) == {1: 1}
+
+
+@pytest.mark.parametrize("padding", [-2000, 63536])
+def test_padding_outside_the_field_of_view_is_no_label(padding: int) -> None:
+    """PixelPaddingValue in the corners, signed or written as if unsigned: neither it nor 0 is a segment."""
+    stored = LABELS.astype(np.int16)
+    stored[:, :3, :3] = stored[:, -3:, -3:] = -2000
+    found = labelling(census(stored), header(PixelPaddingValue=padding, BitsAllocated=16))
+    assert isinstance(found, Labelling)
+    assert dict(found.labels) == {1: 1}
+
+
+def test_padding_without_a_word_is_refused() -> None:
+    """-2000, 0 and 1, and nobody says which of the first two is background."""
+    stored = LABELS.astype(np.int16)
+    stored[:, :3, :3] = stored[:, -3:, -3:] = -2000
+    found = labelling(census(stored), header())
+    assert isinstance(found, Refusal)
+
+
+def test_the_value_around_all_others_is_no_label() -> None:
+    """1, 2, 3 with 1 around: two segments, not three."""
+    stored = LABELS + 1
+    stored[:, 18:20, 12:15] = 3
+    found = labelling(census(stored), header())
+    assert isinstance(found, Labelling)
+    assert dict(found.labels) == {2: 2, 3: 3}

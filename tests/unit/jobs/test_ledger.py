@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from orthanc_mask2seg.jobs.ledger import SqlLedger
-from orthanc_mask2seg.jobs.port import Seen, Stored, Verdict
+from orthanc_mask2seg.jobs.port import STALE, Seen, Stored, Verdict
 
 
 def seen(key, verdict=Verdict.PASSED_OVER, study="study", **more):
@@ -51,6 +51,11 @@ def test_unfinished_series_by_study(ledger):
     assert set(ledger.unfinished("study")) == {refused, waiting}
     assert set(ledger.unfinished()) == {refused, waiting, elsewhere}
     assert ledger.refused_in_study("study") == (refused,)
+    assert {s.series_key for s in ledger.of_study("study")} == {"refused", "waiting", "done"}
+    stale = seen("done", Verdict.CONVERTED, study_version=STALE)
+    ledger.remember(stale)
+    assert set(ledger.unfinished("study")) == {refused, waiting, stale}
+    assert set(ledger.unfinished("other")) == {elsewhere}
 
 
 def test_forgotten_series_are_unknown(ledger):

@@ -214,6 +214,98 @@ def test_our_own_output_and_settled_refusals_start_nothing(scene):
     assert len(scene.queue.asked) == 1
 
 
+def converted(scene, *masks):
+    """A CT whose masks are converted, each with its SEG in the archive."""
+    scene.index.put("ct", 10)
+    for mask in masks:
+        scene.index.put(mask, 10)
+        scene.pass_time(5)
+        request = scene.queue.asked[-1]
+        assert request.series_key == mask
+        scene.watcher.job_ended(request, scene.queue.end(request, "converted"))
+        scene.index.put(mask.replace("mask", "seg"), 1, modality="SEG")
+        scene.pass_time(5)
+
+
+def end_all(scene, start):
+    """Convert what was asked for since, each with a SEG of its own."""
+    for number, request in enumerate(scene.queue.asked[start:], start):
+        scene.watcher.job_ended(request, scene.queue.end(request, "converted"))
+        scene.index.put(f"another-seg{number}", 1, modality="SEG")
+    scene.pass_time(10)
+    scene.start()  # the first scan after a start also looks at every study with an unfinished mask
+
+
+@pytest.mark.parametrize(("image", "count"), [("ct2", 20), ("ct", 12)])
+def test_a_converted_mask_is_asked_again_once_when_an_image_arrives_or_grows(scene, image, count):
+    converted(scene, "mask")
+    scene.index.put(image, count)
+    scene.pass_time(70)
+    first, again = scene.queue.asked
+    assert (again.series_key, again.origin) == ("mask", "study")
+    assert again.key != first.key
+    end_all(scene, 1)
+    scene.pass_time(130)
+    assert len(scene.queue.asked) == 2
+    assert scene.ledger.seen("mask").verdict is Verdict.CONVERTED
+
+
+def test_each_state_of_a_study_is_asked_for_once(scene):
+    converted(scene, "mask")
+    for number in range(2, 5):
+        scene.index.put(f"ct{number}", 10)
+        scene.pass_time(10)
+        end_all(scene, number - 1)
+        scene.pass_time(70)
+        assert len(scene.queue.asked) == number
+    assert len({r.key for r in scene.queue.asked}) == 4
+
+
+def test_neither_our_output_nor_another_mask_asks_for_converted_masks_again(scene):
+    converted(scene, "mask1", "mask2", "mask3")
+    scene.index.put("rtstruct", 1, modality="RTSTRUCT")
+    scene.index.put("seg1", 2, modality="SEG")
+    scene.pass_time(130)
+    assert [r.series_key for r in scene.queue.asked] == ["mask1", "mask2", "mask3"]
+    scene.index.put("ct2", 10)
+    scene.pass_time(10)
+    assert [r.series_key for r in scene.queue.asked[3:]] == ["mask1", "mask2", "mask3"]
+
+
+@pytest.mark.parametrize("restart", ["", "before the end is noted", "after the end is noted"])
+def test_an_image_that_arrives_while_its_mask_is_converted_is_not_missed(scene, restart):
+    scene.index.put("ct", 10)
+    scene.index.put("mask", 10)
+    scene.pass_time(5)
+    [request] = scene.queue.asked
+    scene.index.put("ct2", 10)
+    scene.pass_time(10)
+    assert len(scene.queue.asked) == 1
+    document = scene.queue.end(request, "converted")
+    if restart != "before the end is noted":
+        scene.watcher.job_ended(request, document)
+    if restart:
+        scene.start()
+    scene.pass_time(10)
+    assert len(scene.queue.asked) == 2
+    end_all(scene, 1)
+    scene.pass_time(130)
+    assert len(scene.queue.asked) == 2
+
+
+def test_an_image_that_only_its_job_knows_for_one_counts_too(scene):
+    converted(scene, "mask")
+    scene.index.put("seems-a-mask", 10)
+    scene.pass_time(5)
+    request = scene.queue.asked[-1]
+    scene.watcher.job_ended(request, scene.queue.end(request, "skipped", "not_a_mask"))
+    scene.pass_time(5)
+    assert [r.series_key for r in scene.queue.asked] == ["mask", "seems-a-mask", "mask"]
+    end_all(scene, 2)
+    scene.pass_time(130)
+    assert len(scene.queue.asked) == 3
+
+
 def test_a_refusal_that_no_series_can_mend_stays(scene):
     scene.index.put("mask", 10)
     scene.pass_time(35)
