@@ -24,7 +24,8 @@ from orthanc_mask2seg.model import Reason, Refusal
 MAXIMUM_PIXELS = 2**31
 """Pixels of one instance beyond this are refused: no mask of a patient is that large, and memory is not endless."""
 
-IMAGE_GROUP = 0x0028
+TELLING_GROUPS = frozenset({0x0020, 0x0028})
+"""Where an instance lies and what its pixels are: nothing of that may be unreadable."""
 
 _LOSSY = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, HTJ2K})
 """Transfer syntaxes that may change values. JPEG 2000 and HTJ2K may be lossless under these, too: values decide."""
@@ -121,7 +122,7 @@ def drop_unreadable(data: Dataset) -> bool:
     Returns
     -------
     bool
-        Whether one of them describes the pixels.
+        Whether one of them says where the instance lies or what its pixels are.
     """
     spoiled = False
     for tag in list(data.keys()):
@@ -129,7 +130,7 @@ def drop_unreadable(data: Dataset) -> bool:
             _ = data[tag].value
         except READING_ERRORS:
             del data[tag]
-            spoiled |= tag.group == IMAGE_GROUP
+            spoiled |= tag.group in TELLING_GROUPS
     return spoiled
 
 
