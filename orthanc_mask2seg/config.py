@@ -119,8 +119,10 @@ SETTINGS = (
     Setting("TimeoutSeconds", "s", "Longest wait for one answer of Orthanc.", _positive),
     Setting("PositionToleranceMm", "mm", "Planes closer than this are the same plane.", _positive),
     Setting("SeriesNumberOffset", "", "SeriesNumber of a SEG: this plus that of its mask.", _not_negative),
-    Setting("Threshold", "", "Of a probability map, pixels from this rescaled value on are foreground; 0: refuse."),
-    Setting("Fractional", "", "Write a probability map that was named as a mask as a FRACTIONAL segmentation."),
+    Setting(
+        "Threshold", "", "Of a probability map called a mask, pixels from this value on are foreground; 0: refuse."
+    ),
+    Setting("Fractional", "", "Write a probability map called a mask as a FRACTIONAL segmentation."),
     Setting("FractionalMaximum", "", "Value that means certain; 0: 1, or 255 for 8 bit images.", _not_negative),
     Setting("Resample", "", "A mask on another grid: nearest, or refuse.", lambda v: v in {"nearest", "refuse"}),
     Setting("MaximumVolumeChange", "share", "Largest change of a segment's volume by resampling.", _not_negative),

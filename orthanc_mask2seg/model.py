@@ -196,12 +196,15 @@ class ImageSeries:
         One data set per instance, without pixel data; `Plane.index` points into it.
     phase
         What tells this stack from other stacks of the same series; '' where it is the only one.
+    trusted
+        The positions are not its own: they were taken from a source by InstanceNumber.
     """
 
     series: Series
     headers: tuple[Dataset, ...]
     volume: VolumeGeometry
     phase: str = ""
+    trusted: bool = False
 
     def header(self, plane: Plane) -> Dataset:
         """Header of the instance that holds a plane."""

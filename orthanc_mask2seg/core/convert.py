@@ -123,7 +123,13 @@ def _labels(
         return found
     planes, told = found
     labels_found = sorted(set(how.labels.values()))
-    return LabelVolume(planes=planes, specs=specs_of(labels_found, header, naming)), how, told
+    return (
+        LabelVolume(
+            planes=planes, specs=specs_of(labels_found, header, naming if how.own_values else _without_table(naming))
+        ),
+        how,
+        told,
+    )
 
 
 def _resampled(
@@ -160,6 +166,11 @@ def _placed(mask: Matched, how: Labelling) -> tuple[dict[int, LabelArray], tuple
             )
         planes[pair.source_plane] = placed
     return planes, ()
+
+
+def _without_table(naming: Naming | None) -> Naming:
+    """Naming for labels that were numbered here: a table of the mask's values says nothing of them."""
+    return replace(naming or Naming(), table=None)
 
 
 def specs_of(labels: Sequence[int], header: Dataset, naming: Naming | None = None) -> Mapping[int, SegmentSpec]:
@@ -215,9 +226,17 @@ def recipe_of(masks: Sequence[Matched], series_number_offset: int, naming: Namin
         mask_series_uids=tuple(Uid(m.mask.series.series_instance_uid) for m in masks),
         series_number=series_number_offset + _positive(header.get("SeriesNumber")),
         series_description=_text(", ".join(n for n in names if n)),
+        remark=_remark(masks),
         content_creator_name=str(header.get("ContentCreatorName") or (naming or Naming()).content_creator_name),
         moment=_moment(header),
     )
+
+
+def _remark(masks: Sequence[Matched]) -> str:
+    """What a reader of the object has to know of how it was placed."""
+    if any(m.mask.trusted for m in masks):
+        return "positions trusted by InstanceNumber"
+    return "resampled from another grid" if any(m.match.resampled for m in masks) else ""
 
 
 def _positive(value: object) -> int:

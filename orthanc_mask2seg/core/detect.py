@@ -55,6 +55,11 @@ def passed_over_by_index(series: Series) -> str | None:
     return None
 
 
+def says_mask(series: Series) -> bool:
+    """Whether the SeriesDescription calls the series a mask."""
+    return MASK_WORDS.search(series.series_description) is not None
+
+
 def may_be_source(series: Series) -> bool:
     """Whether a segmentation may refer to this series, from the archive's index alone."""
     return series.modality.upper() not in PASSED_OVER_MODALITIES and bool(series.instance_keys)

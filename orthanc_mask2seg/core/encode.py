@@ -72,6 +72,7 @@ class Recipe:
     series_description: str
     content_creator_name: str
     moment: datetime
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +269,7 @@ def _with_highdicom(
         transfer_syntax_uid=ExplicitVRLittleEndian,
         series_description=recipe.series_description,
         content_label="SEGMENTATION",
-        content_description=recipe.series_description,
+        content_description=recipe.remark or recipe.series_description,
         content_creator_name=recipe.content_creator_name,
         content_date=recipe.moment.date(),
         content_time=recipe.moment.time(),

@@ -43,7 +43,22 @@ def read_planes(
     if isinstance(instances, Refusal):
         return instances
     frames = label_domain(instances, threshold)
-    return frames if isinstance(frames, Refusal) else _in_order(mask, frames)
+    if isinstance(frames, Refusal):
+        return frames
+    if threshold is not None and not any(f.any() for f in frames) and not _discrete(instances):
+        return _below(threshold, instances)
+    return _in_order(mask, frames)
+
+
+def _below(threshold: float, instances: Sequence[Decoded]) -> Refusal:
+    values = _probable(instances)
+    low, high = min(float(v.min()) for v in values), max(float(v.max()) for v in values)
+    return Refusal(
+        reason=Reason.NOT_DISCRETE,
+        detail=f"No value of the probability map reaches the threshold of {threshold:g}.",
+        hint="Set Threshold within the range of the values.",
+        evidence=(f"values from {low:g} to {high:g}",),
+    )
 
 
 def read_probabilities(mask: ImageSeries, contents: Iterable[bytes]) -> tuple[StoredArray, ...] | Refusal | None:
@@ -59,7 +74,7 @@ def read_probabilities(mask: ImageSeries, contents: Iterable[bytes]) -> tuple[St
         return instances
     if any(i.coloured for i in instances) or _discrete(instances):
         return None
-    return _in_order(mask, tuple(_modality(i) for i in instances))
+    return _in_order(mask, _probable(instances))
 
 
 def _in_order(mask: ImageSeries, frames: Sequence[StoredArray]) -> tuple[StoredArray, ...] | Refusal:
@@ -102,7 +117,11 @@ def label_domain(instances: Sequence[Decoded], threshold: float | None = None) -
     tuple of arrays, or Refusal
         `not_discrete` for fractions without a threshold.
     """
-    if len({_kind(i) for i in instances}) > 1:
+    stored_bits: dict[object, set[object]] = {}
+    for instance in instances:
+        header = instance.header
+        stored_bits.setdefault(header.get("BitsAllocated"), set()).add(header.get("BitsStored"))
+    if len({_kind(i) for i in instances}) > 1 or any(len(bits) > 1 for bits in stored_bits.values()):
         return Refusal(
             reason=Reason.CORRUPT_PIXEL_DATA,
             detail="The images of the series store their values in different ways, so they cannot be compared.",
@@ -111,8 +130,8 @@ def label_domain(instances: Sequence[Decoded], threshold: float | None = None) -
     rescaled = _whole_after_rescale(instances)
     if rescaled is not None:
         return rescaled
-    if threshold is not None and not _discrete(instances):
-        return tuple((_modality(i) >= threshold).astype(np.uint8) for i in instances)
+    if threshold is not None and not _discrete(instances) and not any(i.coloured for i in instances):
+        return tuple((values >= threshold).astype(np.uint8) for values in _probable(instances))
     if any(i.fractions for i in instances):
         return Refusal(
             reason=Reason.NOT_DISCRETE,
@@ -133,7 +152,8 @@ def _kind(instance: Decoded) -> tuple[object, ...]:
     return (
         instance.coloured,
         instance.fractions,
-        *(header.get(k) for k in ("BitsAllocated", "BitsStored", "PixelRepresentation", "PhotometricInterpretation")),
+        header.get("PixelRepresentation"),
+        header.get("PhotometricInterpretation") == "MONOCHROME1",
     )
 
 
@@ -158,6 +178,14 @@ def _modality(instance: Decoded) -> StoredArray:
     """Values after the Modality LUT (PS3.3 C.11.1)."""
     slope, intercept = _slope(instance.header)
     return np.asarray(instance.frames * slope + intercept)
+
+
+def _probable(instances: Sequence[Decoded]) -> tuple[StoredArray, ...]:
+    """Rescaled values; the stored ones where rescaling makes some negative: then it was inherited from a CT."""
+    rescaled = tuple(_modality(i) for i in instances)
+    if min(float(values.min()) for values in rescaled) < 0:
+        return tuple(i.frames for i in instances)
+    return rescaled
 
 
 def _whole_after_rescale(instances: Sequence[Decoded]) -> tuple[StoredArray, ...] | None:

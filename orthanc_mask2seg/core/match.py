@@ -182,6 +182,15 @@ def _no_geometry_agrees(count: int, candidates: tuple[Candidate, ...]) -> Refusa
 
 
 def _ambiguous(good: Sequence[_Weighed], candidates: tuple[Candidate, ...]) -> Refusal:
+    phases = [w.source.phase for w in good if w.source.phase]
+    if len({w.candidate.series_instance_uid for w in good}) == 1:
+        return Refusal(
+            reason=Reason.AMBIGUOUS_SOURCE,
+            detail=f"{len(good)} stacks of one series fit the mask equally well: {', '.join(phases)}.",
+            hint=f"Export the mask with the {phases[0].split()[0]} of the images it was drawn on.",
+            evidence=tuple(f"{w.source.phase}: score {w.candidate.score:.2f}" for w in good),
+            candidates=candidates,
+        )
     return Refusal(
         reason=Reason.AMBIGUOUS_SOURCE,
         detail=f"{len(good)} image series fit the mask equally well, so its source cannot be told.",
@@ -330,6 +339,12 @@ def _of_shared_instances(mask: ImageSeries, source: ImageSeries) -> list[Evidenc
     if referenced or source.series.series_instance_uid in named:
         return [Evidence(text="the mask refers to this series", weight=SHARED_INSTANCES)]
     return []
+
+
+def refers_to(a: ImageSeries, b: ImageSeries) -> bool:
+    """Whether the headers of one series name another series, or its instances, as what they were made from."""
+    named = _referenced(a)
+    return b.series.series_instance_uid in named or any(p.sop_instance_uid in named for p in b.volume.planes)
 
 
 def _referenced(mask: ImageSeries) -> set[Uid]:

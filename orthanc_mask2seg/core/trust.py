@@ -41,7 +41,9 @@ def borrow_positions(series: Series, headers: Sequence[Dataset], source: ImageSe
         )
     index_of = {number: index for index, number in enumerate(numbers)}
     planes = tuple(_borrowed(p, headers, index_of[p.instance_number]) for p in source.volume.planes)
-    return ImageSeries(series=series, headers=tuple(headers), volume=replace(source.volume, planes=planes))
+    return ImageSeries(
+        series=series, headers=tuple(headers), volume=replace(source.volume, planes=planes), trusted=True
+    )
 
 
 def _borrowed(plane: Plane, headers: Sequence[Dataset], index: int) -> Plane:

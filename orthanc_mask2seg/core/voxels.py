@@ -94,6 +94,11 @@ class Census:
         thin = self.thin_values
         return values <= FEW_VALUES or thin < MANY_THIN_VALUES or thin * 2 < values
 
+    @property
+    def regions(self) -> bool:
+        """Whether most values form regions, as labels do and the counts of a faint image do not."""
+        return len(self.counts) == 1 or self.thin_values * 2 < len(self.counts)
+
     def edge_share(self, value: int) -> float:
         """Share of the outermost pixels that have this value."""
         return self.edge.get(value, 0) / max(1, sum(self.edge.values()))
@@ -131,10 +136,13 @@ class Labelling:
         Stored value to label value (1 to 65535); values that are not named are background.
     evidence
         Why.
+    own_values
+        The labels are values of the mask, so that a label table may name them; not numbers that were given here.
     """
 
     labels: Mapping[int, int]
     evidence: tuple[str, ...]
+    own_values: bool = True
 
     def apply(self, plane: StoredArray) -> npt.NDArray[np.uint16]:
         """Label values of a plane of stored values, same shape; 0 is background."""
@@ -190,7 +198,8 @@ def labelling(census: Census, header: Dataset) -> Labelling | Refusal:
             detail=f"The mask has {len(kept)} labels; a Segmentation holds at most {MAXIMUM_LABELS}.",
             hint="Split the mask into several series.",
         )
-    return Labelling(labels=_numbered(kept, background), evidence=(described, why))
+    labels, own_values = _numbered(kept, background, header)
+    return Labelling(labels=labels, evidence=(described, why), own_values=own_values)
 
 
 def _described(values: list[int]) -> str:
@@ -283,14 +292,13 @@ def _background_of_many(
     return frozenset(), "no value is background: all are labels"
 
 
-def _numbered(kept: list[int], background: frozenset[int]) -> dict[int, int]:
-    """Label values: the stored values themselves where they can be, else counted from the background."""
-    if all(0 < v <= MAXIMUM_LABELS for v in kept):
-        return {v: v for v in kept}
-    if len(kept) == 1:
-        return {kept[0]: 1}
-    base = min(background, default=0)
-    shifted = {v: v - base for v in kept}
-    if all(0 < label <= MAXIMUM_LABELS for label in shifted.values()):
-        return shifted
-    return {v: number for number, v in enumerate(kept, start=1)}
+def _numbered(kept: list[int], background: frozenset[int], header: Dataset) -> tuple[dict[int, int], bool]:
+    """Label values, and whether they are the mask's own: stored, or rescaled where that is what makes 0 background."""
+    own = {v: float(v) for v in kept}
+    if 0 not in background and any(_rescaled(v, header) == 0 for v in background):
+        own = {v: _rescaled(v, header) for v in kept}
+    coloured = int(header.get("SamplesPerPixel") or 1) > 1 or header.get("PhotometricInterpretation") == "PALETTE COLOR"
+    whole = {v: round(value) for v, value in own.items() if abs(value - round(value)) < 1e-6}
+    if not coloured and len(whole) == len(kept) and all(0 < label <= MAXIMUM_LABELS for label in whole.values()):
+        return whole, True
+    return {v: number for number, v in enumerate(kept, start=1)}, False

@@ -13,9 +13,10 @@ from orthanc_mask2seg.core.detect import (
     CLEAR_MASK,
     mask_evidence,
     may_be_source,
+    says_mask,
     weight,
 )
-from orthanc_mask2seg.core.match import GOOD_SCORE, Match, match
+from orthanc_mask2seg.core.match import GOOD_SCORE, Match, match, refers_to
 from orthanc_mask2seg.core.rules import Verdict
 from orthanc_mask2seg.core.trust import TRUSTED, borrow_positions
 from orthanc_mask2seg.core.voxels import Census
@@ -38,11 +39,18 @@ ANY_PROBABILITY = 1e-9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A mask with its source, and why it is a mask."""
+    """A mask with its source, and why it is a mask.
+
+    Attributes
+    ----------
+    called_mask
+        A person, a rule or its SeriesDescription calls it a mask: its grey levels may be cut or kept as fractions.
+    """
 
     image: ImageSeries
     match: Match
     evidence: tuple[str, ...]
+    called_mask: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +112,12 @@ class Matcher:
         found = self._match(mask, image, sources, unusable)
         if isinstance(found, Refusal):
             return found
-        return Found(image=image, match=found, evidence=(*texts(mask.evidence), *trusted))
+        return Found(
+            image=image,
+            match=found,
+            evidence=(*texts(mask.evidence), *trusted),
+            called_mask=mask.named or says_mask(series),
+        )
 
     def _look_at(self, series: Series) -> _Mask | Refusal:
         """Sample the pixels and ask the rules of the site whether it may be a mask."""
@@ -112,10 +125,14 @@ class Matcher:
         named = self._named_as_mask or (rule is not None and rule.then is Verdict.MASK)
         if rule is not None and rule.then is Verdict.IGNORE and not named:
             return Refusal(
-                reason=Reason.NOT_A_MASK, detail="A rule of the site says that this series is to be ignored."
+                reason=Reason.NOT_A_MASK,
+                detail="A rule of the site says that this series is to be ignored.",
+                hint="See Rules in the configuration.",
+                evidence=(f"the rule: {rule}",),
             )
-        threshold = self._settings.threshold or None
-        if named and self._settings.fractional:
+        called_mask = named or says_mask(series)
+        threshold = (self._settings.threshold or None) if called_mask else None
+        if called_mask and self._settings.fractional:
             threshold = ANY_PROBABILITY
         headers = headers_of(self._archive, series)
         census = sample_series(self._archive, series, MASK_SAMPLES, threshold)
@@ -123,7 +140,8 @@ class Matcher:
             return census
         evidence = mask_evidence(headers[0], census) if headers else ()
         mask = _Mask(series=series, headers=headers, census=census, evidence=evidence, named=named)
-        return mask if census.discrete else _not_discrete(mask)
+        clear = named or census.regions or weight(evidence) >= CLEAR_MASK
+        return mask if census.discrete and clear else _not_discrete(mask)
 
     def _candidates(self, series: Series) -> tuple[list[ImageSeries], list[tuple[Uid, Refusal]]]:
         others = self._sources
@@ -162,7 +180,8 @@ class Matcher:
             )
         if not self._settings.trust_order:
             return refusal
-        borrowed = [(borrow_positions(mask.series, mask.headers, source), source) for source in sources]
+        images = [s for s in sources if not self._few_valued(s)] or sources
+        borrowed = [(borrow_positions(mask.series, mask.headers, source), source) for source in images]
         fitting = [(image, source) for image, source in borrowed if not isinstance(image, Refusal)]
         if len(fitting) > 1:
             return Refusal(
@@ -175,6 +194,10 @@ class Matcher:
         image, source = fitting[0]
         return image, [source]
 
+    def _few_valued(self, source: ImageSeries) -> bool:
+        census = sample_image(self._archive, source, SOURCE_SAMPLES)
+        return isinstance(census, Census) and census.discrete
+
     def _match(
         self,
         mask: _Mask,
@@ -186,7 +209,7 @@ class Matcher:
         first = self._by_geometry(image, sources, unusable)
         good = {c.series_instance_uid for c in first.candidates if c.score >= GOOD_SCORE}
         fitting = [s for s in sources if s.series.series_instance_uid in good]
-        masks = self._masks_among(mask, fitting)
+        masks = self._masks_among(mask, image, fitting)
         if not masks:
             return first
         rest = [s for s in sources if s.series.series_instance_uid not in masks]
@@ -206,24 +229,28 @@ class Matcher:
             may_resample=self._settings.resample == "nearest",
         )
 
-    def _masks_among(self, mask: _Mask, fitting: Sequence[ImageSeries]) -> dict[Uid, Refusal]:
+    def _masks_among(self, mask: _Mask, image: ImageSeries, fitting: Sequence[ImageSeries]) -> dict[Uid, Refusal]:
         """Fitting series that are masks themselves.
 
         Beside a series that is surely an image, every few-valued one; where there is none, every one that has no
-        clearly less evidence of being a mask than ours. A person's word settles the latter.
+        clearly less evidence of being a mask than ours. A person's word settles the latter; so does a series that
+        names the other as what it was made from.
         """
         few_valued: dict[Uid, tuple[Evidence, ...]] = {}
         for source in fitting:
             uid = source.series.series_instance_uid
             census = sample_image(self._archive, source, SOURCE_SAMPLES) if uid not in few_valued else None
-            if isinstance(census, Census) and census.discrete:
+            if refers_to(image, source):
+                continue
+            if isinstance(census, Census) and census.discrete and (census.regions or refers_to(source, image)):
                 few_valued[uid] = mask_evidence(source.headers[0], census)
         if len(few_valued) == len({s.series.series_instance_uid for s in fitting}):
             own = weight(mask.evidence)
+            referring = {s.series.series_instance_uid for s in fitting if refers_to(s, image)}
             few_valued = {
                 uid: theirs
                 for uid, theirs in few_valued.items()
-                if not mask.named and own - weight(theirs) < CLEAR_MARGIN
+                if not mask.named and (own - weight(theirs) < CLEAR_MARGIN or uid in referring)
             }
         return {
             uid: Refusal(reason=Reason.NOT_A_MASK, detail="looks like a mask itself: " + "; ".join(texts(theirs)))

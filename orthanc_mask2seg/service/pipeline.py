@@ -175,14 +175,16 @@ def _convert_group(
     masks = []
     with watch.step("read"):
         template = template_of(archive, group[0].match.source)
-        if settings.fractional and len(group) == 1:
+        if settings.fractional and len(group) == 1 and group[0].called_mask:
             contents = archive.contents(group[0].image.series.instance_keys)
             values = read_probabilities(group[0].image, contents)
             if values is not None:
                 return _convert_fractional(archive, group[0], values, template, task, settings, watch)
         for found in group:
             contents = archive.contents(found.image.series.instance_keys)
-            stored = read_planes(found.image, contents, threshold=settings.threshold or None)
+            stored = read_planes(
+                found.image, contents, threshold=(settings.threshold or None) if found.called_mask else None
+            )
             if isinstance(stored, Refusal):
                 return _refused(stored, uids, watch)
             masks.append(Matched(mask=found.image, match=found.match, stored=stored))

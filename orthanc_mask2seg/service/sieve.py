@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orthanc_mask2seg.config import Settings
-from orthanc_mask2seg.core.detect import passed_over_by_index
+from orthanc_mask2seg.core.detect import passed_over_by_index, says_mask
 from orthanc_mask2seg.core.rules import Rule, Verdict, judge
 from orthanc_mask2seg.model import Reason, Refusal, Series
 from orthanc_mask2seg.pacs.port import Archive
@@ -29,6 +29,8 @@ def passes_over(archive: Archive, series: Series, settings: Settings) -> str | N
     rule = rule_for(archive, series, settings)
     if rule is not None:
         return None if rule.then is Verdict.MASK else "rule"
+    if (settings.threshold or settings.fractional) and says_mask(series):
+        return None
     census = sample_series(archive, series, 1)
     if isinstance(census, Refusal):
         return _of_refusal(census)

@@ -25,9 +25,13 @@ def ramps() -> np.ndarray:
     return np.array(planes).astype(np.uint8)
 
 
-def convert(settings: Settings, *, named: bool = True) -> tuple[Result, MemoryArchive]:
+def convert(
+    settings: Settings, *, named: bool = True, description: str = "tumour mask"
+) -> tuple[Result, MemoryArchive]:
     image = image_series(GRID)
-    made = Study(grid=GRID, image=image, mask=mask_series(image, ramps(), BitsStored=8), labels=ramps())
+    made = Study(
+        grid=GRID, image=image, mask=mask_series(image, ramps(), BitsStored=8, description=description), labels=ramps()
+    )
     for data in made.mask:
         data.RescaleIntercept = "0"
     archive = made.archive()
@@ -43,9 +47,9 @@ def test_refused_by_default() -> None:
     assert (result.outcome, result.reason) == (Outcome.REFUSED, "not_discrete")
 
 
-def test_an_unnamed_map_is_passed_over() -> None:
+def test_a_map_that_nobody_calls_a_mask_is_passed_over() -> None:
     """An image by its looks."""
-    result, _ = convert(Settings(fractional=True), named=False)
+    result, _ = convert(Settings(fractional=True), named=False, description="smooth bumps")
     assert (result.outcome, result.reason) == (Outcome.SKIPPED, "not_a_mask")
 
 
