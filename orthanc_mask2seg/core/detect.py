@@ -15,14 +15,6 @@ from pydicom import Dataset
 from orthanc_mask2seg.core.voxels import Census
 from orthanc_mask2seg.model import Evidence, Series
 
-IMAGE_MODALITIES = frozenset(
-    {"CT", "MR", "PT", "NM", "OT", "SC", "XA", "XC", "US", "CR", "DX", "MG", "RF", "OPT", "ST", "RTDOSE", "BI", ""}
-)
-"""Modalities of series that may be a mask in disguise, or its source."""
-
-SOURCE_MODALITIES = IMAGE_MODALITIES - {"OT", "SC", ""}
-"""Modalities of series that a segmentation may be drawn on."""
-
 MASK_WORDS = re.compile(
     r"(?<![a-z])(mask|masks|maske|masque|m[aá]scara|seg|segs|segm|segmentation|segmentierung|segmentaci[oó]n|label|"
     r"labels|labelmap|binary|roi|rois|gtv|ctv|ptv|itv|contour|contours|annotation)(?![a-z])|マスク|分割|标签|掩膜",

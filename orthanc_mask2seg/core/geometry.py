@@ -20,8 +20,8 @@ POSITION_TOLERANCE_MM = 0.05
 """Planes and pixels closer than this are the same: real pairs of one scan differ by 0.005 to 0.02 mm."""
 
 DIRECTION_TOLERANCE = 1e-3
-"""Largest difference of a direction cosine between parallel axes (0.06 degrees; 0.25 mm over 250 mm is caught by the
-position of the corners, which are compared as well)."""
+"""Largest difference of a direction cosine between parallel planes (0.06 degrees). Where pixels have to fall on pixels,
+the far corners are compared as well: over 250 mm this would be 0.25 mm."""
 
 ORTHOGONALITY_TOLERANCE = 1e-2
 """Largest absolute dot product of row and column cosines, and largest deviation of their length from 1."""
@@ -329,6 +329,8 @@ def grid_map(source: PlaneGeometry, target: PlaneGeometry, tolerance: float = PO
     tolerance
         Largest distance (mm) at any corner between a pixel of `source` and the pixel of `target` that it maps to.
     """
+    if _leaning(source, target) > tolerance:
+        return None
     matrix, offset = index_affine(source, target)
     whole, whole_offset = np.rint(matrix), np.rint(offset)
     if not (np.abs(whole).sum(axis=0) == 1).all() or not (np.abs(whole).sum(axis=1) == 1).all():
@@ -341,6 +343,14 @@ def grid_map(source: PlaneGeometry, target: PlaneGeometry, tolerance: float = PO
     m = whole.astype(int).tolist()
     o = whole_offset.astype(int).tolist()
     return GridMap(((m[0][0], m[0][1]), (m[1][0], m[1][1])), (o[0], o[1]), residual)
+
+
+def _leaning(source: PlaneGeometry, target: PlaneGeometry) -> float:
+    """How far (mm) the far corners of one plane rise out of the other's direction."""
+    normal = normal_of(target)
+    along = np.multiply(source.row_cosines, source.pixel_spacing[1] * (source.columns - 1))
+    down = np.multiply(source.column_cosines, source.pixel_spacing[0] * (source.rows - 1))
+    return float(max(abs(normal @ along), abs(normal @ down), abs(normal @ (along + down))))
 
 
 def place(pixels: LabelArray, way: GridMap, rows: int, columns: int) -> LabelArray | None:

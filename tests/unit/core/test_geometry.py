@@ -117,3 +117,12 @@ def test_pixels_between_pixels_do_not_match(shift: float) -> None:
 def test_a_slightly_other_spacing_is_seen_at_the_far_corner() -> None:
     """0.1 % of spacing is half a pixel after 500 columns."""
     assert grid_map(plane(columns=512, rows=512, pixel_spacing=(1.001, 1.001)), plane(columns=512, rows=512)) is None
+
+
+def test_a_plane_that_leans_out_is_another_plane() -> None:
+    """0.05 degrees are nothing at the first voxel and 0.4 mm at the far corner."""
+    lean = 0.0009
+    leaning = plane(row_cosines=(np.cos(lean), 0.0, np.sin(lean)), rows=512, columns=512)
+    flat = plane(rows=512, columns=512)
+    assert grid_map(leaning, flat) is None
+    assert grid_map(plane(row_cosines=(np.cos(lean), 0.0, np.sin(lean))), plane()) is not None
