@@ -53,6 +53,9 @@ def planes_of(headers: Sequence[Dataset]) -> tuple[Plane, ...] | Refusal:
     """
     planes: list[Plane] = []
     for index, header in enumerate(headers):
+        described = header.get("PerFrameFunctionalGroupsSequence")
+        if described and len(described) != (_integer(header.get("NumberOfFrames")) or 1):
+            return _no_frames()
         for frame_number, groups in _frames(header):
             geometry = _plane_geometry(header, groups)
             if isinstance(geometry, Refusal):
@@ -73,7 +76,7 @@ def planes_of(headers: Sequence[Dataset]) -> tuple[Plane, ...] | Refusal:
 def _no_frames() -> Refusal:
     return Refusal(
         reason=Reason.INVALID_DICOM,
-        detail="An image says that it has no frames.",
+        detail="A multi-frame image has no frames, or does not describe each of them.",
         hint="Export the series again; the tool that wrote it damaged its headers.",
     )
 

@@ -152,3 +152,10 @@ def test_the_grid_of_the_found_cases_is_the_small_one() -> None:
     """12 x 10 x 5, so that 6 rows are half of it."""
     assert (SMALL.rows, SMALL.columns, SMALL.planes) == (12, 10, 5)
     assert Grid().rows == 24
+
+
+def test_frames_that_are_not_described_are_not_dropped() -> None:
+    """An enhanced mask of 5 frames of which only some say where they lie: the others would be lost."""
+    from tests.mutations import one
+
+    assert one(41000947)[3].kind == "refused"
