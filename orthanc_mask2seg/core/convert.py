@@ -260,7 +260,7 @@ def _moment(header: Dataset) -> datetime:
         time = re.match(r"\d{6}", str(header.get(f"{kind}Time") or ""))
         if date:
             try:
-                return datetime.strptime(date[0] + (time[0] if time else "000000"), "%Y%m%d%H%M%S")  # noqa: DTZ007
+                return datetime.strptime(date[0] + (time[0] if time else "000000"), "%Y%m%d%H%M%S")  # noqa: DTZ007 - DICOM's local time
             except ValueError:
                 continue
-    return datetime(1970, 1, 1)  # noqa: DTZ001
+    return datetime(1970, 1, 1)  # noqa: DTZ001 - the mask gives no date
