@@ -7,18 +7,32 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import numpy as np
 from pydicom import Dataset
 
+from orthanc_mask2seg.core.colours import Cielab, cielab
 from orthanc_mask2seg.core.encode import Recipe, encode
 from orthanc_mask2seg.core.geometry import POSITION_TOLERANCE_MM, place, plane_heights
 from orthanc_mask2seg.core.match import Match
 from orthanc_mask2seg.core.pixels import StoredArray
+from orthanc_mask2seg.core.placement import Pair
 from orthanc_mask2seg.core.resample import resample, volume_change, volumes
 from orthanc_mask2seg.core.segments import Naming, describe, told_apart_specs
 from orthanc_mask2seg.core.source_images import derived_uid, positive_number
 from orthanc_mask2seg.core.verify import ResampledTruth, Truth, verify
 from orthanc_mask2seg.core.voxels import Census, Labelling, labelling
-from orthanc_mask2seg.model import ImageSeries, LabelArray, LabelVolume, Reason, Refusal, Segmentation, SegmentSpec, Uid
+from orthanc_mask2seg.core.wording import counted, instance_of
+from orthanc_mask2seg.model import (
+    ImageSeries,
+    LabelArray,
+    LabelVolume,
+    Reason,
+    Refusal,
+    Segmentation,
+    SegmentSpec,
+    Uid,
+    VolumeGeometry,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +51,24 @@ class Matched:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """A mask whose labels lie on the grid of its source: it can be converted.
+
+    Attributes
+    ----------
+    planes
+        As in `LabelVolume`.
+    evidence
+        What its values stand for, and what resampling changed.
+    """
+
+    matched: Matched
+    how: Labelling
+    planes: Mapping[int, LabelArray]
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Converted:
     """A verified segmentation and what was seen on the way."""
 
@@ -44,8 +76,32 @@ class Converted:
     evidence: tuple[str, ...]
 
 
+def place_labels(mask: Matched, *, maximum_volume_change: float = 0.1) -> Placed | Refusal:
+    """Decide what the values of one mask stand for, and put its labels on the grid of its source.
+
+    What is to be merged is placed one by one, so that a mask that is refused is reported and left out, and the others
+    are converted together.
+
+    Parameters
+    ----------
+    maximum_volume_change
+        Largest relative change of a segment's volume where a mask on another grid is resampled.
+    """
+    census = Census()
+    for plane in mask.stored:
+        census.add(plane)
+    how = labelling(census, mask.mask.header(mask.mask.volume.planes[0]))
+    if isinstance(how, Refusal):
+        return how
+    found = _resampled(mask, how, maximum_volume_change) if mask.match.resampled else _on_source(mask, how)
+    if isinstance(found, Refusal):
+        return found
+    planes, told = found
+    return Placed(matched=mask, how=how, planes=planes, evidence=(*how.evidence, *told))
+
+
 def convert(
-    masks: Sequence[Matched],
+    masks: Sequence[Matched | Placed],
     template: Dataset,
     *,
     series_number_offset: int,
@@ -58,7 +114,7 @@ def convert(
     Parameters
     ----------
     masks
-        At least one; all matched to the same source. Each becomes a layer, in this order.
+        At least one; all matched to the same source, placed already or not. Each becomes a layer, in this order.
     template
         Full header of one instance of the source.
     series_number_offset
@@ -73,63 +129,58 @@ def convert(
     Returns
     -------
     Converted, or Refusal
-        A refusal from any of the masks, except empty ones beside others that are not.
+        A refusal from any of the masks that were not placed, except empty ones beside others that are not. Where there
+        are several, the evidence names the series.
 
     Raises
     ------
     VerificationError
         The encoded SEG does not hold the voxels of the masks.
     """
-    source = masks[0].match.source
-    layers: list[LabelVolume] = []
-    truths: list[tuple[Matched, Labelling]] = []
-    evidence: list[str] = []
+    matched = [mask.matched if isinstance(mask, Placed) else mask for mask in masks]
+    placed: list[Placed] = []
     empty: Refusal | None = None
     for mask in masks:
-        found = _labels(mask, maximum_volume_change, naming)
-        if isinstance(found, Refusal):
-            if found.reason is not Reason.EMPTY_MASK:
-                return found
+        found = mask if isinstance(mask, Placed) else place_labels(mask, maximum_volume_change=maximum_volume_change)
+        if isinstance(found, Placed):
+            placed.append(found)
+        elif found.reason is Reason.EMPTY_MASK:
             empty = found
-            continue
-        layer, how, told = found
-        layers.append(layer)
-        truths.append((mask, how))
-        evidence += [*how.evidence, *told]
-    if not layers:
+        else:
+            return found if len(masks) == 1 else _of_series(found, mask)
+    if not placed:
         assert empty is not None
         return empty
-    layers = _with_colours(layers)
-    recipe = recipe_of(masks, series_number_offset, naming)
-    segmentation = encode(source, template, layers, recipe)
-    voxels = verify(segmentation.content, _truths(truths, layers), position_tolerance)
-    evidence.append(f"{voxels} voxels compared with the mask, voxel by voxel: all equal")
-    return Converted(segmentation=segmentation, evidence=tuple(evidence))
+    layers = _layers(placed, naming)
+    recipe = recipe_of(matched, series_number_offset, naming)
+    segmentation = encode(matched[0].match.source, template, layers, recipe)
+    voxels = verify(segmentation.content, _truths(placed, layers), position_tolerance)
+    compared = f"{counted(voxels, 'voxel')} compared with the mask, voxel by voxel: all equal"
+    evidence = [text for mask in placed for text in mask.evidence]
+    return Converted(segmentation=segmentation, evidence=(*evidence, compared))
 
 
-def _labels(
-    mask: Matched, largest: float, naming: Naming | None
-) -> tuple[LabelVolume, Labelling, tuple[str, ...]] | Refusal:
-    """Labels of one mask on the grid of its source."""
-    census = Census()
-    for plane in mask.stored:
-        census.add(plane)
-    header = mask.mask.header(mask.mask.volume.planes[0])
-    how = labelling(census, header)
-    if isinstance(how, Refusal):
-        return how
-    found = _resampled(mask, how, largest) if mask.match.resampled else _placed(mask, how)
-    if isinstance(found, Refusal):
-        return found
-    planes, told = found
-    labels_found = sorted(set(how.labels.values()))
-    return (
-        LabelVolume(
-            planes=planes, specs=specs_of(labels_found, header, naming if how.own_values else _without_table(naming))
-        ),
-        how,
-        told,
-    )
+def _of_series(refusal: Refusal, mask: Matched | Placed) -> Refusal:
+    matched = mask.matched if isinstance(mask, Placed) else mask
+    series = f"mask series {matched.mask.series.series_instance_uid}"
+    return replace(refusal, evidence=(series, *refusal.evidence))
+
+
+def _layers(masks: Sequence[Placed], naming: Naming | None) -> list[LabelVolume]:
+    layers: list[LabelVolume] = []
+    before = 0
+    for mask in masks:
+        series, how = mask.matched.mask, mask.how
+        specs = specs_of(
+            sorted(set(how.labels.values())),
+            series.header(series.volume.planes[0]),
+            naming if how.own_values else _without_rows(naming),
+            colours={label: cielab(rgb) for label, rgb in how.colours.items()},
+            before=before,
+        )
+        before += len(specs)
+        layers.append(LabelVolume(planes=mask.planes, specs=specs))
+    return _told_apart(layers)
 
 
 def _resampled(
@@ -150,7 +201,7 @@ def _thickness(series: ImageSeries) -> float | None:
     return positive_number(series.header(series.volume.planes[0]).get("SliceThickness"))
 
 
-def _placed(mask: Matched, how: Labelling) -> tuple[dict[int, LabelArray], tuple[str, ...]] | Refusal:
+def _on_source(mask: Matched, how: Labelling) -> tuple[dict[int, LabelArray], tuple[str, ...]] | Refusal:
     planes: dict[int, LabelArray] = {}
     for pair in mask.match.pairs:
         labels = how.apply(mask.stored[pair.mask_plane])
@@ -159,48 +210,86 @@ def _placed(mask: Matched, how: Labelling) -> tuple[dict[int, LabelArray], tuple
         target = mask.match.source.volume.planes[pair.source_plane].geometry
         placed = place(labels, pair.way, target.rows, target.columns)
         if placed is None:
-            return Refusal(
-                reason=Reason.GEOMETRY_MISMATCH,
-                detail="Parts of the mask lie outside the images of its source.",
-                hint="Export the mask on the grid of the images it was drawn on.",
-            )
+            return outside(mask, pair, int(np.count_nonzero(labels)))
         planes[pair.source_plane] = placed
     return planes, ()
 
 
-def _without_table(naming: Naming | None) -> Naming:
-    """Naming for labels that were numbered here: a table of the mask's values says nothing of them."""
-    return replace(naming or Naming(), table=None)
+def outside(mask: Matched, pair: Pair, marked: int) -> Refusal:
+    """Refusal of a mask of which a slice reaches beyond that of its source.
+
+    Parameters
+    ----------
+    pair
+        The slices.
+    marked
+        Pixels of the mask's slice that are not background.
+    """
+    plane = mask.mask.volume.planes[pair.mask_plane]
+    ours, theirs = plane.geometry, mask.match.source.volume.planes[pair.source_plane].geometry
+    return Refusal(
+        reason=Reason.GEOMETRY_MISMATCH,
+        detail="Parts of the mask lie outside the images of its source.",
+        hint="Export the mask on the grid of the images it was drawn on.",
+        evidence=(
+            f"slice {pair.mask_plane + 1} of {len(mask.mask.volume.planes)}, {instance_of(mask.mask.header(plane))}",
+            f"{counted(marked, 'marked pixel')} on {ours.rows} x {ours.columns} pixels",
+            f"the source has {theirs.rows} x {theirs.columns} pixels, and not all that is marked lies within",
+        ),
+    )
 
 
-def specs_of(labels: Sequence[int], header: Dataset, naming: Naming | None = None) -> Mapping[int, SegmentSpec]:
-    """Label value to what it means, from the header of the mask.
+def grid_of(volume: VolumeGeometry) -> str:
+    """Size and spacing of a volume, for evidence."""
+    first = volume.planes[0].geometry
+    rows, columns = first.pixel_spacing
+    between = f"{volume.spacing:g} mm apart" if volume.spacing is not None else "without one distance"
+    return (
+        f"{first.rows} x {first.columns} pixels of {rows:g} x {columns:g} mm in "
+        f"{counted(len(volume.planes), 'slice')} {between}"
+    )
+
+
+def _without_rows(naming: Naming | None) -> Naming:
+    """Naming for labels that were numbered here: a table says nothing of their values, and still knows its names."""
+    naming = naming or Naming()
+    return replace(naming, table=None, terms=(*naming.terms, *(naming.table.terms if naming.table else ())))
+
+
+def specs_of(
+    labels: Sequence[int],
+    header: Dataset,
+    naming: Naming | None = None,
+    *,
+    colours: Mapping[int, Cielab] | None = None,
+    before: int = 0,
+) -> Mapping[int, SegmentSpec]:
+    """Label value to what it means, from the header of the mask; see `segments.describe`.
 
     A label of a mask series has one TrackingUID for good: it is the same finding when its voxels were corrected.
     """
     series_uid = str(header.get("SeriesInstanceUID") or "")
     return {
         label: replace(spec, tracking_uid=derived_uid("tracking", series_uid, label))
-        for label, spec in zip(labels, describe(labels, header, naming), strict=True)
+        for label, spec in zip(labels, describe(labels, header, naming, colours=colours, before=before), strict=True)
     }
 
 
-def _with_colours(layers: Sequence[LabelVolume]) -> list[LabelVolume]:
+def _told_apart(layers: Sequence[LabelVolume]) -> list[LabelVolume]:
     """Give every segment of the object a label and a colour of its own."""
     flat = told_apart_specs([spec for layer in layers for spec in layer.specs.values()])
-    coloured, start = [], 0
+    result, start = [], 0
     for layer in layers:
         specs = dict(zip(layer.specs, flat[start : start + len(layer.specs)], strict=True))
-        coloured.append(LabelVolume(planes=layer.planes, specs=specs))
+        result.append(LabelVolume(planes=layer.planes, specs=specs))
         start += len(specs)
-    return coloured
+    return result
 
 
-def _truths(
-    masks: Sequence[tuple[Matched, Labelling]], layers: Sequence[LabelVolume]
-) -> Iterator[Truth | ResampledTruth]:
+def _truths(masks: Sequence[Placed], layers: Sequence[LabelVolume]) -> Iterator[Truth | ResampledTruth]:
     number = 1
-    for (mask, how), layer in zip(masks, layers, strict=True):
+    for placed, layer in zip(masks, layers, strict=True):
+        mask, how = placed.matched, placed.how
         numbers = {label: number + place for place, label in enumerate(layer.specs)}
         number += len(numbers)
         planes = (

@@ -7,20 +7,14 @@ the one with clearly more evidence.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from pydicom import Dataset
 
 from orthanc_mask2seg.core.voxels import Census
+from orthanc_mask2seg.core.wording import counted
+from orthanc_mask2seg.core.words import mask_word
 from orthanc_mask2seg.model import Evidence, Series
-
-MASK_WORDS = re.compile(
-    r"(?<![a-z])(mask|masks|maske|masque|m[aá]scara|seg|segs|segm|segmentation|segmentierung|segmentaci[oó]n|label|"
-    r"labels|labelmap|binary|roi|rois|gtv|ctv|ptv|itv|contour|contours|annotation)(?![a-z])|マスク|分割|标签|掩膜",
-    re.IGNORECASE,
-)
-"""Words in a SeriesDescription by which people call their masks."""
 
 CLEAR_MASK = 0.75
 """A series without positions that has less evidence than this, and nobody names, is a screenshot, not a mask."""
@@ -49,7 +43,7 @@ def passed_over_by_index(series: Series) -> str | None:
 
 def says_mask(series: Series) -> bool:
     """Whether the SeriesDescription calls the series a mask."""
-    return MASK_WORDS.search(series.series_description) is not None
+    return bool(mask_word(series.series_description))
 
 
 def may_be_source(series: Series) -> bool:
@@ -80,7 +74,7 @@ def _of_values(census: Census) -> Evidence:
     if not census.discrete:
         return Evidence(text=f"{values} distinct values, {census.thin_values} of them without regions", weight=-1.0)
     if values <= 2:
-        return Evidence(text=f"{values} distinct values", weight=0.5)
+        return Evidence(text=counted(values, "distinct value"), weight=0.5)
     return Evidence(text=f"{values} distinct values that form regions", weight=0.4 - 0.02 * min(census.thin_values, 10))
 
 
@@ -92,14 +86,13 @@ def _of_background(census: Census) -> list[Evidence]:
 
 def _of_header(header: Dataset) -> list[Evidence]:
     found = []
-    description = str(header.get("SeriesDescription") or "")
-    word = MASK_WORDS.search(description)
+    word = mask_word(str(header.get("SeriesDescription") or ""))
     if word:
-        found.append(Evidence(text=f"SeriesDescription holds the word '{word.group(0)}'", weight=0.3))
+        found.append(Evidence(text=f"SeriesDescription holds the word '{word}'", weight=0.3))
     image_type = [str(v).upper() for v in _values(header.get("ImageType"))]
     if "DERIVED" in image_type:
         found.append(Evidence(text="ImageType is DERIVED", weight=0.1))
-    if any(MASK_WORDS.search(v) for v in image_type[2:]):
+    if any(mask_word(v) for v in image_type[2:]):
         found.append(Evidence(text="ImageType names a mask", weight=0.2))
     return found
 

@@ -9,11 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset, dcmread
 
-from orthanc_mask2seg.core.convert import Converted, Matched, recipe_of, specs_of
+from orthanc_mask2seg.core.convert import Converted, Matched, grid_of, outside, recipe_of, specs_of
 from orthanc_mask2seg.core.encode import MAXIMUM_FRACTIONAL_VALUE, encode
 from orthanc_mask2seg.core.geometry import place
+from orthanc_mask2seg.core.mask_planes import grey_levels
 from orthanc_mask2seg.core.pixels import StoredArray
 from orthanc_mask2seg.core.segments import Naming
+from orthanc_mask2seg.core.wording import counted
 from orthanc_mask2seg.errors import VerificationError
 from orthanc_mask2seg.model import LabelArray, LabelVolume, PlaneGeometry, Reason, Refusal
 
@@ -44,10 +46,12 @@ def probabilities(planes: Sequence[StoredArray], certain: float, *, eight_bit: b
     high = max(float(p.max()) for p in planes)
     scale = certain or (1.0 if high <= 1 else 255.0 if eight_bit else 0.0)
     if not scale or low < 0 or high > scale:
+        expected = f"from 0 to {scale:g}" if scale else "of a known maximum"
         return Refusal(
             reason=Reason.NOT_DISCRETE,
-            detail=f"The values from {low:g} to {high:g} are no probabilities from 0 to {scale or 'a known maximum'}.",
+            detail=f"The values from {low:g} to {high:g} are no probabilities {expected}.",
             hint="Set FractionalMaximum to the value that means certain.",
+            evidence=(*grey_levels(planes), f"FractionalMaximum is {certain:g}" if certain else "no FractionalMaximum"),
         )
     return tuple(np.rint(p / scale * MAXIMUM_FRACTIONAL_VALUE).astype(np.uint8) for p in planes)
 
@@ -74,26 +78,32 @@ def convert_fractional(
             reason=Reason.GEOMETRY_MISMATCH,
             detail="The probability map lies on another grid than its source; probabilities are not resampled.",
             hint="Export the map on the grid of the images.",
+            evidence=(f"the map has {grid_of(mask.mask.volume)}, its source has {grid_of(mask.match.source.volume)}",),
         )
     planes: dict[int, LabelArray] = {}
     for pair in mask.match.pairs:
         target = mask.match.source.volume.planes[pair.source_plane].geometry
         placed = place(quantised[pair.mask_plane], pair.way, target.rows, target.columns)
         if placed is None:
-            return Refusal(
-                reason=Reason.GEOMETRY_MISMATCH, detail="Parts of the map lie outside the images of its source."
-            )
+            return outside(mask, pair, int(np.count_nonzero(quantised[pair.mask_plane])))
         if placed.any():
             planes[pair.source_plane] = placed
     if not planes:
-        return Refusal(reason=Reason.EMPTY_MASK, detail="The map is empty: every probability is 0.")
+        highest = max(float(p.max()) for p in mask.stored)
+        return Refusal(
+            reason=Reason.EMPTY_MASK,
+            detail="The map is empty: every probability is 0.",
+            hint="Nothing to do, unless a segmentation was expected.",
+            evidence=(f"{counted(len(quantised), 'slice')}, highest value {highest:g}",),
+        )
     header = mask.mask.header(mask.mask.volume.planes[0])
     layer = LabelVolume(planes=planes, specs=specs_of([1], header, naming))
     recipe = recipe_of([mask], series_number_offset, naming)
     segmentation = encode(mask.match.source, template, (layer,), recipe, fractional=True)
     places = zip((p.geometry for p in mask.mask.volume.planes), quantised, strict=True)
     count = verify_fractional(segmentation.content, places)
-    evidence = (f"{count} probabilities above 0 compared with the map, voxel by voxel: all equal",)
+    compared = counted(count, "probability", "probabilities")
+    evidence = (f"{compared} above 0 compared with the map, voxel by voxel: all equal",)
     return Converted(segmentation=segmentation, evidence=evidence)
 
 

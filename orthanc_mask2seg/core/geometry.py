@@ -7,13 +7,22 @@ file order, plane names or array shapes. Lengths are in mm, positions in LPS.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
 
+from orthanc_mask2seg.core.plane_headers import (
+    DAMAGED,
+    frames_of,
+    integer,
+    no_frames,
+    plane_geometry,
+    undescribed_frames,
+)
+from orthanc_mask2seg.core.wording import counted
 from orthanc_mask2seg.model import LabelArray, Plane, PlaneGeometry, Reason, Refusal, Uid, VolumeGeometry
 
 POSITION_TOLERANCE_MM = 0.05
@@ -23,17 +32,14 @@ DIRECTION_TOLERANCE = 1e-3
 """Largest difference of a direction cosine between parallel planes (0.06 degrees). Where pixels have to fall on pixels,
 the far corners are compared as well: over 250 mm this would be 0.25 mm."""
 
-ORTHOGONALITY_TOLERANCE = 1e-2
-"""Largest absolute dot product of row and column cosines, and largest deviation of their length from 1."""
-
 CLEARLY_NEAREST = 0.4
 """Share of a pixel, or of the way to the next plane, beyond which the nearest one is not clearly meant."""
 
 SPACING_TOLERANCE_MM = 1e-2
 """Distances between neighbouring planes that differ by less are called regular."""
 
-MAXIMUM_MATRIX = 16384
-"""Rows and Columns beyond this are not an image of a patient."""
+SHOWN_POSITIONS = 5
+"""Positions with more than one image that a refusal lists."""
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -53,11 +59,11 @@ def planes_of(headers: Sequence[Dataset]) -> tuple[Plane, ...] | Refusal:
     """
     planes: list[Plane] = []
     for index, header in enumerate(headers):
-        described = header.get("PerFrameFunctionalGroupsSequence")
-        if described and len(described) != (_integer(header.get("NumberOfFrames")) or 1):
-            return _no_frames()
-        for frame_number, groups in _frames(header):
-            geometry = _plane_geometry(header, groups)
+        undescribed = undescribed_frames(header)
+        if undescribed is not None:
+            return undescribed
+        for frame_number, groups in frames_of(header):
+            geometry = plane_geometry(header, groups)
             if isinstance(geometry, Refusal):
                 return geometry
             planes.append(
@@ -66,126 +72,11 @@ def planes_of(headers: Sequence[Dataset]) -> tuple[Plane, ...] | Refusal:
                     sop_class_uid=Uid(str(header.get("SOPClassUID", ""))),
                     sop_instance_uid=Uid(str(header.get("SOPInstanceUID", ""))),
                     index=index,
-                    instance_number=_integer(header.get("InstanceNumber")),
+                    instance_number=integer(header.get("InstanceNumber")),
                     frame_number=frame_number,
                 )
             )
-    return tuple(planes) if planes else _no_frames()
-
-
-def _no_frames() -> Refusal:
-    return Refusal(
-        reason=Reason.INVALID_DICOM,
-        detail="A multi-frame image has no frames, or does not describe each of them.",
-        hint="Export the series again; the tool that wrote it damaged its headers.",
-    )
-
-
-def _frames(header: Dataset) -> Iterator[tuple[int | None, tuple[Dataset, ...]]]:
-    """(frame number, functional groups) of each frame; (None, ()) of a single-frame instance."""
-    per_frame = header.get("PerFrameFunctionalGroupsSequence")
-    if per_frame:
-        shared = tuple(header.get("SharedFunctionalGroupsSequence") or ())
-        for number, groups in enumerate(per_frame, start=1):
-            yield number, (groups, *shared)
-        return
-    frames = _integer(header.get("NumberOfFrames")) or 1
-    for number in range(1, frames + 1):
-        yield (None if frames == 1 else number), ()
-
-
-def _plane_geometry(header: Dataset, groups: tuple[Dataset, ...]) -> PlaneGeometry | Refusal:
-    position = _numbers(_find(header, groups, "PlanePositionSequence", "ImagePositionPatient"), 3)
-    orientation = _numbers(_find(header, groups, "PlaneOrientationSequence", "ImageOrientationPatient"), 6)
-    spacing = _numbers(_find(header, groups, "PixelMeasuresSequence", "PixelSpacing"), 2)
-    if position is None or orientation is None or spacing is None:
-        return _no_geometry(position is None, orientation is None, spacing is None)
-    if not groups and (_integer(header.get("NumberOfFrames")) or 1) > 1:
-        return Refusal(
-            reason=Reason.NO_GEOMETRY,
-            detail="This multi-frame image does not say where its frames lie.",
-            hint="Export the mask as single-frame images, or as an enhanced multi-frame image with plane positions.",
-        )
-    rows, columns = _integer(header.get("Rows")) or 0, _integer(header.get("Columns")) or 0
-    row, column = np.array(orientation[:3]), np.array(orientation[3:])
-    problem = _impossible(row, column, spacing, rows, columns)
-    if problem:
-        return Refusal(
-            reason=Reason.INVALID_DICOM,
-            detail=f"The geometry of an image cannot be right: {problem}.",
-            hint="Export the series again; the tool that wrote it damaged its headers.",
-        )
-    row /= np.linalg.norm(row)
-    column /= np.linalg.norm(column)
-    return PlaneGeometry(
-        position=(position[0], position[1], position[2]),
-        row_cosines=(float(row[0]), float(row[1]), float(row[2])),
-        column_cosines=(float(column[0]), float(column[1]), float(column[2])),
-        pixel_spacing=(spacing[0], spacing[1]),
-        rows=rows,
-        columns=columns,
-    )
-
-
-def _find(header: Dataset, groups: tuple[Dataset, ...], sequence: str, keyword: str) -> object:
-    for group in groups:
-        items = group.get(sequence)
-        if items and keyword in items[0]:
-            return items[0][keyword].value
-    return header.get(keyword)
-
-
-def _numbers(value: object, count: int) -> tuple[float, ...] | None:
-    """`count` finite numbers, or None where they are not there."""
-    if value is None or isinstance(value, (str, bytes)):
-        return None
-    try:
-        numbers = tuple(float(v) for v in value)  # type: ignore[attr-defined]  # a pydicom MultiValue, or anything
-    except (TypeError, ValueError):
-        return None
-    return numbers if len(numbers) == count else None
-
-
-def _integer(value: object) -> int | None:
-    try:
-        return int(str(value))
-    except ValueError:
-        return None
-
-
-def _no_geometry(position: bool, orientation: bool, spacing: bool) -> Refusal:
-    missing = [
-        name
-        for name, is_missing in [
-            ("ImagePositionPatient", position),
-            ("ImageOrientationPatient", orientation),
-            ("PixelSpacing", spacing),
-        ]
-        if is_missing
-    ]
-    return Refusal(
-        reason=Reason.NO_GEOMETRY,
-        detail="The images do not say where in the patient they lie.",
-        hint="Export the mask with the positions of its source images (as a copy of them, or as DICOM Segmentation).",
-        evidence=(f"{', '.join(missing)} is missing or unreadable",),
-    )
-
-
-def _impossible(row: FloatArray, column: FloatArray, spacing: Sequence[float], rows: int, columns: int) -> str:
-    """What cannot be, or ''."""
-    numbers = [*row, *column, *spacing]
-    if not all(math.isfinite(n) for n in numbers):
-        return "a direction or spacing is not a finite number"
-    if min(spacing) <= 0:
-        return f"PixelSpacing is {spacing[0]:g}\\{spacing[1]:g}"
-    if not (0 < rows <= MAXIMUM_MATRIX and 0 < columns <= MAXIMUM_MATRIX):
-        return f"the matrix is {rows} x {columns}"
-    lengths = np.linalg.norm(row), np.linalg.norm(column)
-    if max(abs(length - 1) for length in lengths) > ORTHOGONALITY_TOLERANCE:
-        return "the direction cosines are not unit vectors"
-    if abs(float(row @ column)) > ORTHOGONALITY_TOLERANCE:
-        return "the row and column directions are not at right angles"
-    return ""
+    return tuple(planes) if planes else no_frames(f"0 frames in {counted(len(headers), 'image')}")
 
 
 def normal_of(plane: PlaneGeometry) -> FloatArray:
@@ -220,15 +111,17 @@ def stack(planes: Sequence[Plane], tolerance: float = POSITION_TOLERANCE_MM) -> 
         return Refusal(
             reason=Reason.INVALID_DICOM,
             detail="The position of an image is not a finite number.",
-            hint="Export the series again; the tool that wrote it damaged its headers.",
+            hint=DAMAGED,
+            evidence=(f"{counted(int((~np.isfinite(positions)).any(axis=1).sum()), 'image')} of {len(planes)}",),
         )
-    crooked = sum(not _same_axes(p.geometry, first, tolerance) for p in planes)
+    crooked = [p.geometry for p in planes if not _same_axes(p.geometry, first, tolerance)]
     if crooked:
         return Refusal(
             reason=Reason.GEOMETRY_MISMATCH,
-            detail=f"The series does not form one stack: {crooked} of {len(planes)} images have another direction, "
-            "matrix or pixel spacing than the first.",
+            detail=f"The series does not form one stack: {len(crooked)} of {len(planes)} images "
+            f"{'has' if len(crooked) == 1 else 'have'} another direction, matrix or pixel spacing than the first.",
             hint="Separate scouts and other orientations from the series, then send it again.",
+            evidence=(f"the first image: {_axes(first)}", f"another image: {_axes(crooked[0])}"),
         )
     normal = normal_of(first)
     distances = positions @ normal
@@ -236,7 +129,7 @@ def stack(planes: Sequence[Plane], tolerance: float = POSITION_TOLERANCE_MM) -> 
     ordered = distances[order]
     gaps = np.diff(ordered)
     if gaps.size and gaps.min() <= tolerance:
-        return _duplicates(int((gaps <= tolerance).sum()), len(planes), float(gaps.min()))
+        return _duplicates(positions[order], gaps, tolerance)
     regular = bool(gaps.size) and float(gaps.max() - gaps.min()) <= SPACING_TOLERANCE_MM and _upright(positions[order])
     return VolumeGeometry(
         planes=tuple(planes[i] for i in order),
@@ -261,12 +154,39 @@ def _upright(positions: FloatArray) -> bool:
     return bool(np.abs(steps - steps.mean(axis=0)).max() <= SPACING_TOLERANCE_MM)
 
 
-def _duplicates(count: int, planes: int, smallest: float) -> Refusal:
+def _axes(plane: PlaneGeometry) -> str:
+    directions = "\\".join(f"{v:g}" for v in (*plane.row_cosines, *plane.column_cosines))
+    spacing = "\\".join(f"{v:g}" for v in plane.pixel_spacing)
+    return f"direction {directions}, {plane.rows} x {plane.columns}, pixel spacing {spacing} mm"
+
+
+def _duplicates(positions: FloatArray, gaps: FloatArray, tolerance: float) -> Refusal:
+    """Refusal of planes at one place.
+
+    Parameters
+    ----------
+    positions
+        Of the planes in their order, shape (planes, 3).
+    gaps
+        Between neighbours, shape (planes - 1,).
+    """
+    starts = np.flatnonzero(np.concatenate([[True], gaps > tolerance]))
+    sizes = np.diff([*starts, len(positions)])
+    shared = [(positions[start], int(size)) for start, size in zip(starts, sizes, strict=True) if size > 1]
+    surplus = len(positions) - len(starts)
+    texts = [f"{size} images at ({', '.join(f'{v:.3f}' for v in place)}) mm" for place, size in shared]
+    left_out = len(texts) - SHOWN_POSITIONS
     return Refusal(
         reason=Reason.DUPLICATE_POSITIONS,
-        detail=f"{count} of {planes} images lie at the position of another image of the same series.",
+        detail=f"{surplus} of {len(positions)} images {'lies' if surplus == 1 else 'lie'} at the position of another "
+        "image of the same series.",
         hint="Send each position once; several phases, echoes or labels belong into series of their own.",
-        evidence=(f"smallest distance between two images: {smallest:.4f} mm",),
+        evidence=(
+            f"{counted(len(shared), 'position')} with more than one image, {len(starts)} different positions in all",
+            *texts[:SHOWN_POSITIONS],
+            *((f"and {counted(left_out, 'more position')}",) if left_out > 0 else ()),
+            f"smallest distance between two images: {gaps.min():.4f} mm",
+        ),
     )
 
 

@@ -38,10 +38,17 @@ COLUMNS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelRow:
-    """What one label value means; without `coding` the name is not in any table."""
+    """What one label value means; without `coding` the name is not in any table.
+
+    Attributes
+    ----------
+    colour
+        That the table gives, where there is no coding to hold it.
+    """
 
     name: str
     coding: Coding | None = None
+    colour: Cielab | None = None
     algorithm_type: str = ""
     algorithm_name: str = ""
 
@@ -103,7 +110,8 @@ def parse_rows(text: str, source: str) -> LabelTable:
     rows: dict[int, LabelRow] = {}
     for record in records:
         if record.text("value"):
-            add_row(rows, record, label_value(record), LabelRow(name=_name(record), coding=_coding(record, known)))
+            row = LabelRow(name=_name(record), coding=_coding(record, known), colour=_colour(record))
+            add_row(rows, record, label_value(record), row)
     if not records:
         raise ConfigurationError(f"{source}: the table has no rows")
     return LabelTable(name=source, rows=rows, terms=terms)
@@ -212,7 +220,12 @@ def _coding(record: Record, known: Vocabulary) -> Coding | None:
     if found is None:
         return None
     modifiers = found.modifiers if not sides or set(sides) <= set(found.modifiers) else (*found.modifiers, *sides)
-    return replace(found, modifiers=modifiers, colour=colour or found.colour)
+    return replace(
+        found,
+        modifiers=modifiers,
+        colour=colour or found.colour,
+        usual_colour=found.usual_colour and colour is None,
+    )
 
 
 def _own_coding(record: Record, sides: tuple[CodedConcept, ...], colour: Cielab | None) -> Coding:
@@ -232,8 +245,13 @@ def _own_coding(record: Record, sides: tuple[CodedConcept, ...], colour: Cielab 
     if category is None:
         raise record.wrong(f"the code {code} needs a category: {', '.join(CATEGORIES)}")
     concept = CodedConcept(value=code, scheme_designator=scheme, meaning=meaning)
-    colour = colour or (like.colour if like else None)
-    return Coding(category=category, property_type=concept, modifiers=sides, colour=colour)
+    return Coding(
+        category=category,
+        property_type=concept,
+        modifiers=sides,
+        colour=colour or (like.colour if like else None),
+        usual_colour=colour is None,
+    )
 
 
 def _category(record: Record) -> CodedConcept | None:
@@ -293,4 +311,5 @@ def _term(record: Record) -> Term:
         names=((name,),),
         paired=not coding.modifiers and bool(like and like.paired),
         modifiers=coding.modifiers,
+        usual_colour=coding.usual_colour,
     )

@@ -6,6 +6,7 @@ same few whole numbers in all of them; or, for a probability map, where a thresh
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -14,12 +15,19 @@ from pydicom import Dataset
 
 from orthanc_mask2seg.core.pixels import Decoded, StoredArray, decode
 from orthanc_mask2seg.core.voxels import Census
+from orthanc_mask2seg.core.wording import counted, instance_of
 from orthanc_mask2seg.model import ImageSeries, Reason, Refusal
 
 WHOLE_TOLERANCE = 1e-3
 """Rescaled values closer than this to a whole number are that number."""
 
 MOST_RESCALED_LABELS = 256
+
+SHOWN = 3
+"""Smallest and largest values that are named."""
+
+MOST_COUNTED = 1000
+"""So many distinct values are counted for the evidence: more would only cost time."""
 
 
 def read_planes(
@@ -51,14 +59,34 @@ def read_planes(
 
 
 def _below(threshold: float, instances: Sequence[Decoded]) -> Refusal:
-    values = _probable(instances)
-    low, high = min(float(v.min()) for v in values), max(float(v.max()) for v in values)
     return Refusal(
         reason=Reason.NOT_DISCRETE,
         detail=f"No value of the probability map reaches the threshold of {threshold:g}.",
         hint="Set Threshold within the range of the values.",
-        evidence=(f"values from {low:g} to {high:g}",),
+        evidence=grey_levels(_probable(instances)),
     )
+
+
+def grey_levels(values: Sequence[StoredArray]) -> tuple[str, ...]:
+    """Range and number of values, for the evidence of a refusal.
+
+    Parameters
+    ----------
+    values
+        Arrays of any shape, at least one.
+    """
+    low, high = min(float(v.min()) for v in values), max(float(v.max()) for v in values)
+    distinct: set[float] = set()
+    for array in values:
+        distinct |= set(np.unique(array).tolist())
+        if len(distinct) > MOST_COUNTED:
+            break
+    several = f"more than {MOST_COUNTED} distinct values" if len(distinct) > MOST_COUNTED else ""
+    if not several:
+        ordered = [f"{v:g}" for v in sorted(distinct)]
+        few = ordered if len(ordered) <= 2 * SHOWN else [*ordered[:SHOWN], "...", *ordered[-SHOWN:]]
+        several = f"{counted(len(ordered), 'distinct value')}: {', '.join(few)}"
+    return (f"values from {low:g} to {high:g}", several)
 
 
 def read_probabilities(mask: ImageSeries, contents: Iterable[bytes]) -> tuple[StoredArray, ...] | Refusal | None:
@@ -82,9 +110,12 @@ def _in_order(mask: ImageSeries, frames: Sequence[StoredArray]) -> tuple[StoredA
     for plane in mask.volume.planes:
         number = (plane.frame_number or 1) - 1
         pixels = frames[plane.index]
-        expected = plane.geometry.rows, plane.geometry.columns
-        if number >= len(pixels) or pixels.shape[1:] != expected:
-            return _changed()
+        rows, columns = plane.geometry.rows, plane.geometry.columns
+        if number >= len(pixels) or pixels.shape[1:] != (rows, columns):
+            return _changed(
+                f"{instance_of(mask.header(plane))}: expected {rows} x {columns} pixels in frame {number + 1}, found "
+                f"{counted(len(pixels), 'frame')} of {pixels.shape[1]} x {pixels.shape[2]}"
+            )
         planes.append(pixels[number])
     return tuple(planes)
 
@@ -97,7 +128,7 @@ def decode_all(headers: Sequence[Dataset], contents: Iterable[bytes]) -> tuple[D
         if isinstance(decoded, Refusal):
             return decoded
         if decoded.header.get("SOPInstanceUID") != header.get("SOPInstanceUID"):
-            return _changed()
+            return _changed(f"expected {instance_of(header)}, found {instance_of(decoded.header)}")
         instances.append(replace(decoded, frames=_narrow(decoded.frames)))
     return tuple(instances)
 
@@ -126,6 +157,7 @@ def label_domain(instances: Sequence[Decoded], threshold: float | None = None) -
             reason=Reason.CORRUPT_PIXEL_DATA,
             detail="The images of the series store their values in different ways, so they cannot be compared.",
             hint="Export the series again, with the same bits and sign in all images.",
+            evidence=_kinds(instances),
         )
     rescaled = _whole_after_rescale(instances)
     if rescaled is not None:
@@ -137,12 +169,17 @@ def label_domain(instances: Sequence[Decoded], threshold: float | None = None) -
             reason=Reason.NOT_DISCRETE,
             detail="The pixels are fractions, as in a probability map, not labels.",
             hint="Export the mask after thresholding, or set Threshold.",
+            evidence=grey_levels([i.frames for i in instances if i.fractions]),
         )
     if any(i.lossy for i in instances) and len({v for i in instances for v in np.unique(i.frames).tolist()}) > 2:
         return Refusal(
             reason=Reason.NOT_DISCRETE,
             detail="The mask was compressed with losses, which blurs labels into other values.",
             hint="Export the mask uncompressed, or with a lossless compression.",
+            evidence=(
+                f"{sum(i.lossy for i in instances)} of {counted(len(instances), 'image')} compressed with losses",
+                *grey_levels([i.frames for i in instances]),
+            ),
         )
     return tuple(i.frames for i in instances)
 
@@ -155,6 +192,22 @@ def _kind(instance: Decoded) -> tuple[object, ...]:
         header.get("PixelRepresentation"),
         header.get("PhotometricInterpretation") == "MONOCHROME1",
     )
+
+
+def _kinds(instances: Sequence[Decoded]) -> tuple[str, ...]:
+    """How the values are stored, most frequent first, with an instance that is an example."""
+    found: Counter[str] = Counter()
+    examples: dict[str, str] = {}
+    for instance in instances:
+        header = instance.header
+        kind = (
+            f"{header.get('BitsStored')} of {header.get('BitsAllocated')} bits, PixelRepresentation "
+            f"{header.get('PixelRepresentation')}, {header.get('PhotometricInterpretation')}"
+            + (", fractions" if instance.fractions else "")
+        )
+        found[kind] += 1
+        examples.setdefault(kind, instance_of(header))
+    return tuple(f"{counted(n, 'image')} with {kind}, as {examples[kind]}" for kind, n in found.most_common())
 
 
 def _discrete(instances: Sequence[Decoded]) -> bool:
@@ -220,9 +273,10 @@ def _narrow(frames: StoredArray) -> StoredArray:
     return frames
 
 
-def _changed() -> Refusal:
+def _changed(what: str) -> Refusal:
     return Refusal(
         reason=Reason.CORRUPT_PIXEL_DATA,
         detail="The pixels of an image do not fit its header.",
         hint="Export or send the series again.",
+        evidence=(what,),
     )

@@ -17,12 +17,16 @@ from pydicom import Dataset, dcmread
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
+from pydicom.tag import BaseTag
 from pydicom.uid import HTJ2K, JPEG2000, UID, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
+from orthanc_mask2seg.core.wording import counted, instance_of
 from orthanc_mask2seg.model import Reason, Refusal
 
 MAXIMUM_PIXELS = 2**31
 """Pixels of one instance beyond this are refused: no mask of a patient is that large, and memory is not endless."""
+
+PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 TELLING_GROUPS = frozenset({0x0020, 0x0028})
 """Where an instance lies and what its pixels are: nothing of that may be unreadable."""
@@ -95,20 +99,21 @@ def decode(content: bytes) -> Decoded | Refusal:
     """
     try:
         data = dcmread(io.BytesIO(content), force=True)
-        if drop_unreadable(data):
-            return _invalid(None)
-        problem = _unusable(data)
+        spoiled = [tag for tag in _drop_unreadable(data) if tag.group in TELLING_GROUPS]
+        if spoiled:
+            return _invalid(content, f"{instance_of(data)}: {', '.join(map(str, spoiled))} cannot be read")
+        problem = _unusable(data, content)
     except (InvalidDicomError, *READING_ERRORS) as error:
-        return _invalid(error)
+        return _invalid(content, f"while reading: {type(error).__name__}")
     if problem is not None:
         return problem
     try:
         frames = _one_value_per_pixel(data.pixel_array, data)
     except READING_ERRORS as error:
-        return _corrupt(type(error).__name__)
+        return _corrupt(data, f"while decoding: {type(error).__name__}")
     if len(frames) != _frames(data):
-        return _corrupt(f"{len(frames)} frames instead of {_frames(data)}")
-    for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData"):
+        return _corrupt(data, f"expected {counted(_frames(data), 'frame')}, found {len(frames)}")
+    for keyword in PIXEL_KEYWORDS:
         if keyword in data:
             delattr(data, keyword)
     return Decoded(data, frames, coloured=_is_coloured(data), lossy=_is_lossy(data))
@@ -124,36 +129,46 @@ def drop_unreadable(data: Dataset) -> bool:
     bool
         Whether one of them says where the instance lies or what its pixels are.
     """
-    spoiled = False
+    return any(tag.group in TELLING_GROUPS for tag in _drop_unreadable(data))
+
+
+def _drop_unreadable(data: Dataset) -> list[BaseTag]:
+    dropped = []
     for tag in list(data.keys()):
         try:
             _ = data[tag].value
         except READING_ERRORS:
             del data[tag]
-            spoiled |= tag.group in TELLING_GROUPS
-    return spoiled
+            dropped.append(tag)
+    return dropped
 
 
 def _frames(data: Dataset) -> int:
     return int(data.get("NumberOfFrames") or 1)
 
 
-def _unusable(data: Dataset) -> Refusal | None:
+def _unusable(data: Dataset, content: bytes) -> Refusal | None:
     """Why these pixels cannot be decoded at all, or None."""
-    if not any(k in data for k in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+    if not any(k in data for k in PIXEL_KEYWORDS):
         if "SOPClassUID" not in data:
-            return _invalid(None)
+            return _invalid(content, f"{instance_of(data)} without a SOPClassUID; {counted(len(data), 'element')} read")
         return Refusal(
             reason=Reason.UNSUPPORTED_PIXEL_DATA,
             detail="An instance holds no pixel data.",
             hint="Send the series again; it arrived without its images.",
+            evidence=(f"{instance_of(data)}: no PixelData among its {counted(len(data), 'element')}",),
         )
-    pixels = int(data.get("Rows") or 0) * int(data.get("Columns") or 0) * _frames(data)
+    rows, columns = int(data.get("Rows") or 0), int(data.get("Columns") or 0)
+    pixels = rows * columns * _frames(data)
     if pixels > MAXIMUM_PIXELS:
         return Refusal(
             reason=Reason.TOO_LARGE,
             detail=f"An image of {pixels:.3g} pixels is larger than any mask of a patient.",
             hint="Check Rows, Columns and NumberOfFrames of the image.",
+            evidence=(
+                f"{instance_of(data)}: {rows} rows x {columns} columns x {counted(_frames(data), 'frame')}",
+                f"{pixels} pixels; at most {MAXIMUM_PIXELS} are read",
+            ),
         )
     meta = getattr(data, "file_meta", None)
     syntax = UID(str(meta.TransferSyntaxUID)) if meta is not None and "TransferSyntaxUID" in meta else None
@@ -162,6 +177,7 @@ def _unusable(data: Dataset) -> Refusal | None:
             reason=Reason.UNSUPPORTED_PIXEL_DATA,
             detail=f"The images are compressed in a way that cannot be read here ({syntax.name}).",
             hint="Export the mask uncompressed, or with a lossless compression such as RLE or JPEG 2000.",
+            evidence=(f"{instance_of(data)}: transfer syntax {syntax}",),
         )
     return None
 
@@ -175,22 +191,41 @@ def _has_decoder(syntax: UID) -> bool:
         return False
 
 
-def _invalid(error: Exception | None) -> Refusal:
+def _invalid(content: bytes, what: str) -> Refusal:
     return Refusal(
         reason=Reason.INVALID_DICOM,
         detail="A file of the series is not readable as DICOM.",
         hint="Export or send the series again.",
-        evidence=(type(error).__name__,) if error else (),
+        evidence=(f"a file of {counted(len(content), 'byte')}", what),
     )
 
 
-def _corrupt(what: str) -> Refusal:
+def _corrupt(data: Dataset, what: str) -> Refusal:
     return Refusal(
         reason=Reason.CORRUPT_PIXEL_DATA,
         detail="The pixels of an image cannot be decoded: they are damaged or incomplete.",
         hint="Export or send the series again.",
-        evidence=(what,),
+        evidence=(f"{instance_of(data)}: {_sizes(data)}", what),
     )
+
+
+def _sizes(data: Dataset) -> str:
+    """Bytes that the header promises and bytes that are there."""
+    keyword = next(k for k in PIXEL_KEYWORDS if k in data)
+    value = data[keyword].value
+    found = counted(len(value) if isinstance(value, bytes) else 0, "byte")
+    try:
+        samples, bits = int(data.get("SamplesPerPixel") or 1), int(data.get("BitsAllocated") or 0)
+        rows, columns, frames = int(data.get("Rows") or 0), int(data.get("Columns") or 0), _frames(data)
+        meta = getattr(data, "file_meta", None)
+        compressed = meta is not None and UID(str(meta.get("TransferSyntaxUID") or "")).is_encapsulated
+    except READING_ERRORS:
+        return f"found {found} of pixels"
+    expected = counted(-(-rows * columns * frames * samples * bits // 8), "byte")
+    matrix = f"{rows} rows x {columns} columns x {counted(frames, 'frame')}, {counted(bits, 'bit')}"
+    if compressed:
+        return f"expected {expected} after decompression ({matrix}), found {found} compressed"
+    return f"expected {expected} of pixels ({matrix}), found {found}"
 
 
 def _is_lossy(data: Dataset) -> bool:

@@ -108,7 +108,13 @@ def volume_change(before: Mapping[int, float], after: Mapping[int, float], large
         return tuple(texts)
     return Refusal(
         reason=Reason.GEOMETRY_MISMATCH,
-        detail=f"The mask lies on another grid, and resampling would change a segment's volume by {worst:.0%}.",
-        hint="Export the mask on the grid of the images it was drawn on, or raise MaximumVolumeChange.",
-        evidence=tuple(texts),
+        detail="The mask lies on another grid, and resampling would change a segment's volume by "
+        + (f"{worst:.0%}." if np.isfinite(worst) else "an amount that cannot be told."),
+        hint="Export the mask on the grid of the images it was drawn on"
+        + (
+            ", or raise the setting MaximumVolumeChange."
+            if np.isfinite(worst)
+            else " (a lone slice: with its SliceThickness)."
+        ),
+        evidence=(f"largest change that is accepted: {largest:.0%}", *texts),
     )

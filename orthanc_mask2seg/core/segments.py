@@ -11,13 +11,13 @@ DerivationDescription, ProtocolName) is not used: it may speak of the patient.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pydicom import Dataset
 
 from orthanc_mask2seg.core import totalsegmentator
-from orthanc_mask2seg.core.colours import of_palette, told_apart
+from orthanc_mask2seg.core.colours import Cielab, of_palette, told_apart
 from orthanc_mask2seg.core.labels import ALGORITHM_TYPES, LabelRow, LabelTable
 from orthanc_mask2seg.core.terms import CATEGORIES, Coding, Term, Vocabulary, vocabulary
 from orthanc_mask2seg.core.words import SIDES, Word, rest, significant, without_phrases
@@ -75,7 +75,14 @@ class _Name:
     regions: tuple[CodedConcept, ...] = ()
 
 
-def describe(labels: Sequence[int], header: Dataset, naming: Naming | None = None) -> tuple[SegmentSpec, ...]:
+def describe(
+    labels: Sequence[int],
+    header: Dataset,
+    naming: Naming | None = None,
+    *,
+    colours: Mapping[int, Cielab] | None = None,
+    before: int = 0,
+) -> tuple[SegmentSpec, ...]:
     """Describe the labels of one mask series.
 
     Parameters
@@ -86,6 +93,10 @@ def describe(labels: Sequence[int], header: Dataset, naming: Naming | None = Non
         Of any instance of the mask.
     naming
         The site's table and rules.
+    colours
+        That the mask itself gives its labels. The site's table goes before them, the usual colour of an organ behind.
+    before
+        Segments of the same object that come before these: colours that nobody chose are taken from there on.
 
     Returns
     -------
@@ -104,8 +115,18 @@ def describe(labels: Sequence[int], header: Dataset, naming: Naming | None = Non
             row = _row(label, labels, header, found, naming)
         regions = found.regions if len(labels) == 1 else ()
         spec = _spec(row, index, regions if row.coding is None else row.coding.regions)
+        colour = _colour(row, (colours or {}).get(label)) or of_palette(before + index)
+        spec = replace(spec, recommended_display_cielab=colour)
         specs.append(_with_algorithm(spec, row, label, labels, header, naming))
     return told_apart_specs(specs)
+
+
+def _colour(row: LabelRow, own: Cielab | None) -> Cielab | None:
+    """The site's table, the mask itself and the table of terms are asked, in this order."""
+    coding = row.coding
+    if coding is not None and coding.usual_colour:
+        return own or coding.colour
+    return row.colour or (coding.colour if coding else None) or own
 
 
 def _table(labels: Sequence[int], header: Dataset, naming: Naming) -> LabelTable | None:
@@ -212,7 +233,6 @@ def _spec(row: LabelRow, index: int, regions: tuple[CodedConcept, ...]) -> Segme
         property_type=coding.property_type if coding else TISSUE,
         property_type_modifiers=coding.modifiers if coding else (),
         anatomic_regions=regions,
-        recommended_display_cielab=(coding.colour if coding else None) or of_palette(index),
         needs_coding=coding is None,
     )
 
@@ -236,9 +256,7 @@ def _with_algorithm(
 
 def told_apart_specs(specs: Sequence[SegmentSpec]) -> tuple[SegmentSpec, ...]:
     """Give segments of one object, described together or apart, labels and colours that differ."""
-    colours = told_apart(
-        of_palette(index) if spec.needs_coding else spec.recommended_display_cielab for index, spec in enumerate(specs)
-    )
+    colours = told_apart(spec.recommended_display_cielab for spec in specs)
     taken: set[str] = set()
     result = []
     for spec, colour in zip(specs, colours, strict=True):

@@ -75,6 +75,8 @@ class Term:
         Words that name it only beside a finding.
     paired
         There is a left one and a right one.
+    usual_colour
+        The colour is nobody's choice: that of the mask itself goes before it.
     """
 
     name: str
@@ -87,17 +89,19 @@ class Term:
     paired: bool = False
     modifiers: tuple[CodedConcept, ...] = ()
     regions: tuple[CodedConcept, ...] = ()
+    usual_colour: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coding:
-    """Codes and colour of a segment."""
+    """Codes and colour of a segment; see `Term.usual_colour`."""
 
     category: CodedConcept
     property_type: CodedConcept
     modifiers: tuple[CodedConcept, ...] = ()
     regions: tuple[CodedConcept, ...] = ()
     colour: tuple[float, float, float] | None = None
+    usual_colour: bool = False
 
 
 def _split(words_of_a_language: str) -> tuple[str, ...]:
@@ -236,6 +240,7 @@ def _coding(term: Term, region: Term | None, sides: Sequence[CodedConcept]) -> C
         modifiers=(*term.modifiers, *sides),
         regions=regions,
         colour=term.colour,
+        usual_colour=term.usual_colour,
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from pydicom import Dataset
 
+from orthanc_mask2seg.core.wording import counted
 from orthanc_mask2seg.model import ImageSeries, Plane, Reason, Refusal, Series, Uid
 
 TRUSTED = "positions taken from the source by InstanceNumber: the order was trusted, not proven"
@@ -30,19 +31,25 @@ def borrow_positions(series: Series, headers: Sequence[Dataset], source: ImageSe
     ImageSeries, or Refusal
         The mask with planes, or `no_geometry` with what does not fit.
     """
-    by_number = {p.instance_number: p for p in source.volume.planes}
+    planes = source.volume.planes
+    by_number = {p.instance_number: p for p in planes}
     numbers = [_number(h) for h in headers]
     problem = _problem(headers, numbers, source, by_number)
     if problem:
         return Refusal(
             reason=Reason.NO_GEOMETRY,
             detail=f"The images do not say where they lie, and their order does not tell either: {problem}.",
-            hint="Export the mask with the positions of its source images.",
+            hint="Export the mask with the positions of its source images; --trust-order (setting TrustOrder) pairs "
+            "slices only where mask and source have the very same InstanceNumbers, each once, and the same matrix.",
+            evidence=(
+                f"mask: {_in_numbers(numbers)}",
+                f"source {source.series.series_instance_uid}: {_in_numbers([p.instance_number for p in planes])}",
+            ),
         )
     index_of = {number: index for index, number in enumerate(numbers)}
-    planes = tuple(_borrowed(p, headers, index_of[p.instance_number]) for p in source.volume.planes)
+    borrowed = tuple(_borrowed(p, headers, index_of[p.instance_number]) for p in planes)
     return ImageSeries(
-        series=series, headers=tuple(headers), volume=replace(source.volume, planes=planes), trusted=True
+        series=series, headers=tuple(headers), volume=replace(source.volume, planes=borrowed), trusted=True
     )
 
 
@@ -63,6 +70,13 @@ def _number(header: Dataset) -> int | None:
         return None
 
 
+def _in_numbers(numbers: Sequence[int | None]) -> str:
+    """How many slices there are, and which InstanceNumbers they have."""
+    known = {n for n in numbers if n is not None}
+    span = f"InstanceNumber {min(known)} to {max(known)}, {len(known)} different" if known else "no InstanceNumber"
+    return f"{counted(len(numbers), 'slice')}, {span}"
+
+
 def _problem(
     headers: Sequence[Dataset],
     numbers: Sequence[int | None],
@@ -79,8 +93,9 @@ def _problem(
     if len(set(numbers)) < len(numbers) or len(by_number) < len(source.volume.planes):
         return "an InstanceNumber occurs twice"
     if set(numbers) != set(by_number):
-        return f"the InstanceNumbers of {len(numbers)} slices are not those of the {len(by_number)} source slices"
+        slices = counted(len(numbers), "mask slice")
+        return f"the InstanceNumbers of {slices} are not those of {counted(len(by_number), 'source slice')}"
     first = source.volume.planes[0].geometry
     if any((h.get("Rows"), h.get("Columns")) != (first.rows, first.columns) for h in headers):
-        return "the matrix is not that of the source"
+        return f"the matrix of a slice is not {first.rows} x {first.columns} as that of the source"
     return ""

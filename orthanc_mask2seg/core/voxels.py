@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pydicom import Dataset
 
 from orthanc_mask2seg.core.pixels import StoredArray
+from orthanc_mask2seg.core.wording import counted
 from orthanc_mask2seg.model import Reason, Refusal
 
 MAXIMUM_LABELS = 65535
@@ -138,11 +139,14 @@ class Labelling:
         Why.
     own_values
         The labels are values of the mask, so that a label table may name them; not numbers that were given here.
+    colours
+        Of a mask of colours, sRGB of each label, six hexadecimal digits; empty where all of them are grey.
     """
 
     labels: Mapping[int, int]
     evidence: tuple[str, ...]
     own_values: bool = True
+    colours: Mapping[int, str] = field(default_factory=dict)
 
     def apply(self, plane: StoredArray) -> npt.NDArray[np.uint16]:
         """Label values of a plane of stored values, same shape; 0 is background."""
@@ -176,50 +180,66 @@ def labelling(census: Census, header: Dataset) -> Labelling | Refusal:
             reason=Reason.NOT_DISCRETE,
             detail=f"The pixels have {len(values)} different values, most of which form no regions: "
             "this is an image or a probability map, not a mask of labels.",
-            hint="Export the mask after thresholding.",
-            evidence=(described, f"{census.thin_values} of {len(values)} values are thin"),
+            hint="Export the mask after thresholding, or set Threshold.",
+            evidence=(described, f"{census.thin_values} of {len(values)} values form no regions"),
         )
     if len(values) == 1:
-        return _constant(values[0], header)
+        return _constant(census, values[0], header)
     background, why = _background(census, header)
     if background is None:
         return Refusal(
             reason=Reason.UNSUPPORTED_PIXEL_DATA,
             detail=f"It cannot be told which of the values is background: {why}.",
             hint="Export the mask with background 0 and foreground above 0.",
-            evidence=(described,),
+            evidence=(described, *(f"{v}: {_whereabouts(census, v)}" for v in _commonest(census))),
         )
     kept = [v for v in values if v not in background]
     if not kept:
-        return _constant(values[0], header)
+        return _constant(census, values[0], header)
     if len(kept) > MAXIMUM_LABELS:
         return Refusal(
             reason=Reason.TOO_LARGE,
             detail=f"The mask has {len(kept)} labels; a Segmentation holds at most {MAXIMUM_LABELS}.",
             hint="Split the mask into several series.",
+            evidence=(described, f"{len(kept)} of {len(values)} values are no background"),
         )
     labels, own_values = _numbered(kept, background, header)
-    return Labelling(labels=labels, evidence=(described, why), own_values=own_values)
+    colours = _colours(labels) if _is_coloured(header) else {}
+    return Labelling(labels=labels, evidence=(described, why), own_values=own_values, colours=colours)
 
 
 def _described(values: list[int]) -> str:
-    shown = ", ".join(str(v) for v in values[:12]) + (", ..." if len(values) > 12 else "")
-    return f"stored values: {shown} ({len(values)} in all)"
+    shown = [str(v) for v in values]
+    if len(values) > 12:
+        shown = [*shown[:6], "...", *shown[-3:]]
+    return f"stored values: {', '.join(shown)} ({counted(len(values), 'value')}, from {values[0]} to {values[-1]})"
 
 
-def _constant(value: int, header: Dataset) -> Refusal:
+def _commonest(census: Census) -> list[int]:
+    return sorted(census.counts, key=lambda v: -census.counts[v])[:3]
+
+
+def _whereabouts(census: Census, value: int) -> str:
+    return f"{census.share(value):.0%} of all pixels, {census.edge_share(value):.0%} of the outermost"
+
+
+def _constant(census: Census, value: int, header: Dataset) -> Refusal:
+    if len(census.counts) > 1:
+        found = f"{census.pixels} pixels, stored values {', '.join(map(str, census.values))}: background and padding"
+    else:
+        found = f"every pixel, of {census.pixels}, has the stored value {value}"
     if value <= 0 or _rescaled(value, header) == 0:
         return Refusal(
             reason=Reason.EMPTY_MASK,
             detail="The mask is empty: nothing is segmented in it.",
             hint="Nothing to do, unless a segmentation was expected.",
-            evidence=(f"every pixel has the stored value {value}",),
+            evidence=(found,),
         )
     return Refusal(
         reason=Reason.NOT_A_MASK,
         detail="Every pixel of the series has the same value, so it marks nothing.",
         hint="Check the export of the mask.",
-        evidence=(f"every pixel has the stored value {value}",),
+        evidence=(found,),
     )
 
 
@@ -297,8 +317,21 @@ def _numbered(kept: list[int], background: frozenset[int], header: Dataset) -> t
     own = {v: float(v) for v in kept}
     if 0 not in background and any(_rescaled(v, header) == 0 for v in background):
         own = {v: _rescaled(v, header) for v in kept}
-    coloured = int(header.get("SamplesPerPixel") or 1) > 1 or header.get("PhotometricInterpretation") == "PALETTE COLOR"
     whole = {v: round(value) for v, value in own.items() if abs(value - round(value)) < 1e-6}
-    if not coloured and len(whole) == len(kept) and all(0 < label <= MAXIMUM_LABELS for label in whole.values()):
+    if (
+        not _is_coloured(header)
+        and len(whole) == len(kept)
+        and all(0 < label <= MAXIMUM_LABELS for label in whole.values())
+    ):
         return whole, True
     return {v: number for number, v in enumerate(kept, start=1)}, False
+
+
+def _is_coloured(header: Dataset) -> bool:
+    return int(header.get("SamplesPerPixel") or 1) > 1 or header.get("PhotometricInterpretation") == "PALETTE COLOR"
+
+
+def _colours(labels: Mapping[int, int]) -> dict[int, str]:
+    """Colour of each label; white on black alone was nobody's choice of a colour, so grey counts beside others only."""
+    colours = {label: f"{value:06x}" for value, label in labels.items()}
+    return colours if any(len({c[:2], c[2:4], c[4:]}) > 1 for c in colours.values()) else {}

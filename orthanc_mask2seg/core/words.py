@@ -18,18 +18,33 @@ _SIDES = {
     RIGHT: "right r rt re rechts rechte rechter rechtes rechten droit droite derecho derecha dcho dcha 右 右侧 右側",
     BOTH: "both bilateral beide beider beidseits bds bilatéral bilatérale ambos ambas 双 双侧 両 両側",
 }
-_NOISE = """
-    mask masks masked maske masken masque masques máscara máscaras binary binär binärmaske binaire binario binaria bin
-    seg segs segm segmentation segmentations segmented segmentierung segmentierungen segmentiert segmentée
-    segmentación segmentado label labels labelmap labelmaps labelled multilabel étiquette étiquettes etiqueta etiquetas
+_MASK = """
+    mask masks maske masken masque masques máscara máscaras binary binär binärmaske binaire binario binaria
+    seg segs segm segmentation segmentations segmentierung segmentierungen segmentación segmentaciones
+    label labels labelmap labelmaps multilabel étiquette étiquettes etiqueta etiquetas
     掩码 掩膜 蒙版 遮罩 分割 标签 二值 标注 分割图 マスク セグメンテーション ラベル 二値 分割像
 """
+_NOT_OF_MASKS_ALONE = "masked segmented segmentiert segmentée segmentado labelled bin"
+"""Images are called so too: defaced heads, cine MR, red cells with technetium, the bins of a breathing cycle."""
+_OUTLINES = "roi rois gtv ctv ptv itv contour contours kontur konturen annotation annotations"
 _NEUTRAL = """
     ct mr mri pet cbct spect axial ax coronal cor sagittal sag roi rois voi contour contours kontur volume vol structure
     structures organ whole entire total complete ganze ganzer gesamt gesamte entier entière completo 3d manual manuell
     auto automatic automatisch ai ki final new corrected edited reviewed expert gt ground truth reader rater observer
     series img image segmentator totalsegmentator nnunet monai 全体 領域 区域 手動 自動 自动
 """
+_ENDINGS = "mask masks maske masken segmentation segmentations segmentierung segmentierungen labelmap labelmaps"
+_TARGET = re.compile(r"[gcpi]tv[a-z]?")
+_NOT_MEANT = re.compile(
+    r"(?<![^\W_])(?:(?:with|without|w|wo|no|mit|ohne|avec|sans|con|sin|unsharp|face|oxygen)[\W_]+m[aá]s(?:ks?|ken?|ques?|caras?)"
+    r"|(?:kopf|gesichts|atem|bestrahlungs|lagerungs|fixierungs)-?masken?|(?:spin|asl|off)[\W_]+labels?)(?![^\W_])"
+    r"|マスク固定|分割(?:照射|線量|撮影|撮像)",
+    re.IGNORECASE,
+)
+"""Masks that a patient wears, filters, labelled spins and fractions of a dose: words of images."""
+_SEGMENT_NUMBER = re.compile(r"segs?|segm")
+_DIVIDED = re.compile(r"liver|leber|foie|hepat|higad|lung|poumon|pulmon|lobe|couinaud|肝|肺")
+"""Organs whose parts are numbered: "seg 4" of a liver is a place."""
 _FUNCTION = "the a of in im de du des la le les der die das dem del el los las von vom nr 的 の 第"
 _SMALL_NUMBER = re.compile(r"[1-8]|i{1,3}|iv[ab]?|vi{0,3}")
 _VERSION = re.compile(r"v\d{1,3}")
@@ -72,19 +87,29 @@ def _set(words: str) -> frozenset[str]:
     return frozenset(fold(word) for word in words.split())
 
 
-NOISE = _set(_NOISE)
-"""Words that say that this is a mask: dropped from names."""
+MASK = _set(_MASK)
+"""Words by which people call their masks."""
+NOISE = MASK | _set(_NOT_OF_MASKS_ALONE)
+"""Words that say nothing but that this is a mask: dropped from names."""
+OUTLINES = _set(_OUTLINES)
+"""Words that name a mask by what it outlines: they stay in the name."""
 NEUTRAL = _set(_NEUTRAL)
 """Words that say nothing of what is marked, but stay in the name."""
 FUNCTION = _set(_FUNCTION)
 SIDES = {word: side for side, words in _SIDES.items() for word in _set(words)}
 
 
+MINIMUM_STEM = 3
+"""Shortest word that "mask" may be written together with: "unmask" and "damask" are none."""
 LONGEST_TEXT = 256
 """What follows is not read."""
 LONGEST_COMPOUND = 64
 _Part = tuple[str, str]
 """Part of a compound as it was written, and folded."""
+
+
+_COMPOUND_ENDINGS = _set(_ENDINGS)
+_CJK_MASK = tuple(word for word in MASK if not word.isascii() and word[0] >= "\u3040")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +134,42 @@ class Word:
     def noise(self) -> bool:
         """Whether the word says only that this is a mask."""
         return self.key in NOISE
+
+
+def mask_word(text: str) -> str:
+    """Word by which a description calls its series a mask, as it is written; '' where there is none.
+
+    Examples
+    --------
+    >>> mask_word("Lebermaske links"), mask_word("masque du foie"), mask_word("肝臓マスク")
+    ('Lebermaske', 'masque', '肝臓マスク')
+    >>> mask_word("unmasked"), mask_word("Segmental"), mask_word("liver seg 4 dynamic"), mask_word("CT mit Maske")
+    ('', '', '', '')
+    """
+    text = _NOT_MEANT.sub(" ", unicodedata.normalize("NFKC", text[:LONGEST_TEXT]))
+    pieces = list(_pieces(text))
+    numbered = _DIVIDED.search(fold(text)) is not None
+    for piece, after in zip(pieces, [*pieces[1:], ""], strict=False):
+        key = fold(piece).strip("0123456789")
+        number = fold(piece).removeprefix(key) or fold(after)
+        if numbered and _SEGMENT_NUMBER.fullmatch(key) and _SMALL_NUMBER.fullmatch(number):
+            continue
+        if _names_mask(key):
+            return piece
+    return ""
+
+
+def _names_mask(key: str) -> bool:
+    """Whether a folded run of characters is a word for a mask, or a compound that ends with one."""
+    if key in MASK or key in OUTLINES or _TARGET.fullmatch(key):
+        return True
+    if any(word in key for word in _CJK_MASK):
+        return True
+    for start in range(1, len(key) - 2):
+        stem, ending = key[:start], key[start:]
+        if ending in MASK and (stem in NEUTRAL or (len(stem) >= MINIMUM_STEM and ending in _COMPOUND_ENDINGS)):
+            return True
+    return False
 
 
 def without_phrases(text: str) -> str:

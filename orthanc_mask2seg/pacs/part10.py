@@ -24,6 +24,7 @@ from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 from pydicom.valuerep import IS, VR, DSfloat
 
+from orthanc_mask2seg.core.pixels import TELLING_GROUPS
 from orthanc_mask2seg.errors import ArchiveRejected
 from orthanc_mask2seg.model import ArchiveKey, Series, Uid
 
@@ -199,7 +200,7 @@ def _is_useful(element: DataElement | RawDataElement) -> bool:
     if element.value is not None and len(element.value) > LONGEST_VALUE:
         return False
     vr = element.VR or _vr_of(element.tag)
-    if vr in _NUMBERS_IN_TEXT:
+    if vr in _NUMBERS_IN_TEXT and element.tag.group not in TELLING_GROUPS:
         return _are_numbers(vr, element.value or b"")
     return vr in _VRS and len(element.value or b"") % _SIZES.get(vr, 1) == 0
 

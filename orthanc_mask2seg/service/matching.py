@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydicom import Dataset
 
@@ -99,19 +99,21 @@ class Matcher:
         if isinstance(mask, Refusal):
             return mask
         sources, unusable = self._candidates(series)
+        if self._sources is not None and not sources and not unusable:
+            return _with_evidence(_named_no_image(self._sources, self._not_sources), mask)
         image = open_mask(series, mask.headers, self._settings.position_tolerance_mm)
         trusted: tuple[str, ...] = ()
         if isinstance(image, Refusal) and image.reason is Reason.NO_GEOMETRY:
             borrowed = self._without_positions(mask, image, sources)
             if isinstance(borrowed, Refusal):
-                return borrowed
+                return _with_evidence(borrowed, mask)
             image, sources = borrowed
             trusted = (TRUSTED,)
         if isinstance(image, Refusal):
-            return image
+            return _with_evidence(image, mask)
         found = self._match(mask, image, sources, unusable)
         if isinstance(found, Refusal):
-            return found
+            return _with_evidence(found, mask)
         return Found(
             image=image,
             match=found,
@@ -188,6 +190,7 @@ class Matcher:
                 reason=Reason.AMBIGUOUS_SOURCE,
                 detail=f"{len(fitting)} image series have the InstanceNumbers of the mask.",
                 hint="Name the source series explicitly: mask2seg convert MASK --source SERIES.",
+                evidence=tuple(f"series {source.series.series_instance_uid}" for _, source in fitting),
             )
         if not fitting:
             return next((image for image, _ in borrowed if isinstance(image, Refusal)), refusal)
@@ -253,7 +256,12 @@ class Matcher:
                 if not mask.named and (own - weight(theirs) < CLEAR_MARGIN or uid in referring)
             }
         return {
-            uid: Refusal(reason=Reason.NOT_A_MASK, detail="looks like a mask itself: " + "; ".join(texts(theirs)))
+            uid: Refusal(
+                reason=Reason.NOT_A_MASK,
+                detail="looks like a mask itself: " + "; ".join(texts(theirs)),
+                hint="Name it as the source if it is an image: mask2seg convert MASK --source SERIES.",
+                evidence=texts(theirs),
+            )
             for uid, theirs in few_valued.items()
         }
 
@@ -263,17 +271,42 @@ def texts(evidence: Sequence[Evidence]) -> tuple[str, ...]:
     return tuple(f"{e.text} ({e.weight:+.2f})" for e in evidence)
 
 
+def _with_evidence(refusal: Refusal, mask: _Mask) -> Refusal:
+    """Add why the series was taken for a mask, which a refusal of its place does not know."""
+    return replace(refusal, evidence=tuple(dict.fromkeys((*refusal.evidence, *texts(mask.evidence)))))
+
+
 def _not_discrete(mask: _Mask) -> Refusal:
     values = len(mask.census.counts)
     return Refusal(
         reason=Reason.NOT_DISCRETE if mask.named else Reason.NOT_A_MASK,
         detail=f"The pixels have {values} different values, most of which form no regions: "
         "this is an image or a probability map, not a mask of labels.",
-        hint="Export the mask after thresholding, or set Threshold."
+        hint="Export the mask after thresholding, or set Threshold or Fractional."
         if mask.named
-        else "Nothing to do: images are not converted.",
-        evidence=texts(mask.evidence),
+        else "Nothing to do: images are not converted. If it is a mask, ask for it: mask2seg convert SERIES.",
+        evidence=(*texts(mask.evidence), _range(mask.census)),
     )
+
+
+def _named_no_image(named: Sequence[Series], masks: frozenset[Uid]) -> Refusal:
+    """What was named as the source holds nothing that a mask can be drawn on."""
+    itself = any(series.series_instance_uid in masks for series in named)
+    return Refusal(
+        reason=Reason.NO_SOURCE_IN_STUDY,
+        detail="What was named as the source is the mask itself."
+        if itself
+        else "What was named as the source is no image series.",
+        hint="Name the series, or the folder, of the images that the mask was drawn on.",
+        evidence=tuple(f"named: series {s.series_instance_uid}, Modality {s.modality or 'unknown'}" for s in named[:5])
+        or ("nothing was named that holds DICOM images",),
+    )
+
+
+def _range(census: Census) -> str:
+    if not census.counts:
+        return "no image could be looked at"
+    return f"values from {min(census.counts):g} to {max(census.counts):g} in the images looked at"
 
 
 def _others_are_masks(mask: _Mask, refusal: Refusal) -> Refusal:

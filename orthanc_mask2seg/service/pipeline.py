@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from pydicom import Dataset
 
 from orthanc_mask2seg.config import Settings
-from orthanc_mask2seg.core.convert import Converted, Matched, convert
+from orthanc_mask2seg.core.convert import Converted, Matched, Placed, convert, place_labels
 from orthanc_mask2seg.core.fractional import convert_fractional, probabilities
 from orthanc_mask2seg.core.mask_planes import read_planes, read_probabilities
 from orthanc_mask2seg.core.match import Match
 from orthanc_mask2seg.core.pixels import StoredArray
 from orthanc_mask2seg.core.verify import same_but_for_software
+from orthanc_mask2seg.core.wording import counted
 from orthanc_mask2seg.errors import ConfigurationError, NotInArchive, StoreMismatch
 from orthanc_mask2seg.model import (
     Outcome,
@@ -140,7 +141,7 @@ def run(archive: Archive, task: Task, settings: Settings) -> tuple[Result, ...] 
     own = {m.series_instance_uid for m in task.masks}
     for group in groups.values():
         if own & {f.image.series.series_instance_uid for f in group}:
-            results.insert(0, _convert_group(archive, group, task, settings, watch))
+            results = [*_convert_group(archive, group, task, settings, watch), *results]
     return tuple(results)
 
 
@@ -149,7 +150,10 @@ def _not_yet(found: Found) -> NotYet | None:
         return NotYet(detail="no image series with the grid of the mask is there yet", missing=0)
     if found.match.missing:
         total = len(found.match.source.volume.planes)
-        return NotYet(detail=f"{found.match.missing} of {total} slices are not there yet", missing=found.match.missing)
+        verb = "is" if found.match.missing == 1 else "are"
+        return NotYet(
+            detail=f"{found.match.missing} of {total} slices {verb} not there yet", missing=found.match.missing
+        )
     return None
 
 
@@ -169,37 +173,54 @@ def _convert_group(
     task: Task,
     settings: Settings,
     watch: _Stopwatch,
-) -> Result:
-    """Masks of one source become one segmentation."""
-    uids = tuple(f.image.series.series_instance_uid for f in group)
-    masks = []
+) -> tuple[Result, ...]:
+    """Masks of one source become one segmentation; a member that is refused is reported and left out."""
     with watch.step("read"):
         template = template_of(archive, group[0].match.source)
         if settings.fractional and len(group) == 1 and group[0].called_mask:
             contents = archive.contents(group[0].image.series.instance_keys)
             values = read_probabilities(group[0].image, contents)
             if values is not None:
-                return _convert_fractional(archive, group[0], values, template, task, settings, watch)
-        for found in group:
-            contents = archive.contents(found.image.series.instance_keys)
-            stored = read_planes(
-                found.image, contents, threshold=(settings.threshold or None) if found.called_mask else None
-            )
-            if isinstance(stored, Refusal):
-                return _refused(stored, uids, watch)
-            masks.append(Matched(mask=found.image, match=found.match, stored=stored))
+                return (_convert_fractional(archive, group[0], values, template, task, settings, watch),)
+    placed: list[Placed] = []
+    kept: list[Found] = []
+    refused: list[Result] = []
+    own = {m.series_instance_uid for m in task.masks}
+    for found in group:
+        labels = _place(archive, found, settings, watch)
+        uid = found.image.series.series_instance_uid
+        if isinstance(labels, Placed):
+            placed.append(labels)
+            kept.append(found)
+        elif uid in own:
+            refused.append(_refused(labels, (uid,), watch, found))
+    if not own & {f.image.series.series_instance_uid for f in kept}:
+        return tuple(refused)
     with watch.step("convert"):
         ended = convert(
-            masks,
+            placed,
             template,
             series_number_offset=settings.series_number_offset,
-            maximum_volume_change=settings.maximum_volume_change,
             position_tolerance=settings.position_tolerance_mm,
             naming=naming_of(settings),
         )
     if isinstance(ended, Refusal):
-        return _refused(ended, uids, watch, group[0].match)
-    return _stored(archive, ended, group, task, watch)
+        uids = tuple(f.image.series.series_instance_uid for f in kept)
+        return (_refused(ended, uids, watch, kept[0]), *refused)
+    return (_stored(archive, ended, kept, task, watch), *refused)
+
+
+def _place(archive: Archive, found: Found, settings: Settings, watch: _Stopwatch) -> Placed | Refusal:
+    """Read all pixels of a mask and put its labels on the grid of its source."""
+    threshold = (settings.threshold or None) if found.called_mask else None
+    with watch.step("read"):
+        contents = archive.contents(found.image.series.instance_keys)
+        stored = read_planes(found.image, contents, threshold=threshold)
+    if isinstance(stored, Refusal):
+        return stored
+    with watch.step("convert"):
+        matched = Matched(mask=found.image, match=found.match, stored=stored)
+        return place_labels(matched, maximum_volume_change=settings.maximum_volume_change)
 
 
 def _convert_fractional(
@@ -213,11 +234,11 @@ def _convert_fractional(
 ) -> Result:
     uids = (found.image.series.series_instance_uid,)
     if isinstance(values, Refusal):
-        return _refused(values, uids, watch)
+        return _refused(values, uids, watch, found)
     eight_bit = found.image.headers[0].get("BitsStored") == 8
     quantised = probabilities(values, settings.fractional_maximum, eight_bit=eight_bit)
     if isinstance(quantised, Refusal):
-        return _refused(quantised, uids, watch, found.match)
+        return _refused(quantised, uids, watch, found)
     with watch.step("convert"):
         mask = Matched(mask=found.image, match=found.match, stored=values)
         ended = convert_fractional(
@@ -228,7 +249,7 @@ def _convert_fractional(
             naming=naming_of(settings),
         )
     if isinstance(ended, Refusal):
-        return _refused(ended, uids, watch, found.match)
+        return _refused(ended, uids, watch, found)
     return _stored(archive, ended, [found], task, watch)
 
 
@@ -295,15 +316,17 @@ def _converted(
 def _sentence(segmentation: Segmentation, matched: Match) -> str:
     count = len(segmentation.segments)
     planes = len(matched.source.volume.planes)
-    text = f"{count} segment{'s' if count > 1 else ''} on {planes} source slices"
+    text = f"{counted(count, 'segment')} on {counted(planes, 'source slice')}"
     if matched.resampled:
         text += "; resampled from another grid"
     if matched.missing:
-        text += f"; {matched.missing} slices without a mask slice are empty"
+        verb = "is" if matched.missing == 1 else "are"
+        text += f"; {counted(matched.missing, 'slice')} without a mask slice {verb} empty"
     return text
 
 
-def _refused(refusal: Refusal, uids: tuple[Uid, ...], watch: _Stopwatch, matched: Match | None = None) -> Result:
+def _refused(refusal: Refusal, uids: tuple[Uid, ...], watch: _Stopwatch, found: Found | None = None) -> Result:
+    matched = found.match if found else None
     quiet = refusal.reason in {Reason.NOT_A_MASK, Reason.EMPTY_MASK}
     return Result(
         outcome=Outcome.SKIPPED if quiet else Outcome.REFUSED,
@@ -313,6 +336,6 @@ def _refused(refusal: Refusal, uids: tuple[Uid, ...], watch: _Stopwatch, matched
         source_series_uid=matched.source.series.series_instance_uid if matched else None,
         mask_series_uids=uids,
         candidates=refusal.candidates or (matched.candidates if matched else ()),
-        evidence=refusal.evidence,
+        evidence=tuple(dict.fromkeys((*refusal.evidence, *(found.evidence if found else ())))),
         seconds=watch.seconds,
     )

@@ -49,6 +49,7 @@ def open_mask(series: Series, headers: Sequence[Dataset], tolerance: float) -> I
             reason=Reason.DUPLICATE_POSITIONS,
             detail=f"The series holds {len(opened)} images of every position ({opened[0].phase}, ...).",
             hint="Send each position once; several phases, echoes or labels belong into series of their own.",
+            evidence=tuple(f"{stack.phase}: {len(stack.volume.planes)} positions" for stack in opened),
         )
     return opened[0]
 
@@ -57,16 +58,23 @@ def open_stacks(series: Series, headers: Sequence[Dataset], tolerance: float) ->
     """Stack the planes of a series; phases, echoes and b-values become stacks of their own."""
     if not headers:
         return Refusal(
-            reason=Reason.INCOMPLETE_SERIES, detail="The series holds no instances.", hint="Send the series again."
+            reason=Reason.INCOMPLETE_SERIES,
+            detail="The series holds no instances.",
+            hint="Send the series again.",
+            evidence=(f"{len(series.instance_keys)} instances in the index, none with a header",),
         )
     planes = planes_of(headers)
     if isinstance(planes, Refusal):
         return planes
-    if not all(plane.sop_instance_uid and plane.sop_class_uid for plane in planes):
+    nameless = [plane for plane in planes if not (plane.sop_instance_uid and plane.sop_class_uid)]
+    if nameless:
         return Refusal(
             reason=Reason.INVALID_DICOM,
             detail="An image of the series has no SOPInstanceUID or SOPClassUID, so nothing can refer to it.",
-            hint="Send the series again.",
+            hint="Export the series again; the tool that wrote it left these identifiers out.",
+            evidence=(
+                f"{len(nameless)} of {len(planes)} planes, the first with InstanceNumber {nameless[0].instance_number}",
+            ),
         )
     volume = stack(planes, tolerance)
     if not isinstance(volume, Refusal):
@@ -152,9 +160,10 @@ def full_header(archive: Archive, instance: ArchiveKey) -> Dataset:
 def unreadable(names: Sequence[tuple[str, str]]) -> Refusal:
     """Refusal for files that claim to be DICOM and are not readable."""
     shown = ", ".join(name for name, _ in names[:3]) + (", ..." if len(names) > 3 else "")
+    files = "1 file" if len(names) == 1 else f"{len(names)} files"
     return Refusal(
         reason=Reason.INVALID_DICOM,
-        detail=f"{len(names)} file(s) cannot be read as DICOM: {shown}.",
+        detail=f"{files} cannot be read as DICOM: {shown}.",
         hint="Remove these files or export them again: a missing slice would be taken for an empty one.",
         evidence=tuple(f"{name}: {why}" for name, why in names[:20]),
     )

@@ -207,6 +207,8 @@ def check(made: Made, *, named: bool) -> None:
     if ending is not None:
         assert (str(result.outcome), result.reason) == ending, (result.detail, result.evidence, result.candidates)
         assert result.detail.endswith("."), "a sentence for people"
+        assert result.hint.endswith("."), "what to do"
+        assert result.evidence or result.candidates, "what was seen"
         assert not held, "a refusal stores nothing"
         return
     assert result.outcome is Outcome.CONVERTED, (result.reason, result.detail, result.evidence, result.candidates)

@@ -122,6 +122,17 @@ def test_an_unreadable_file_is_refused(tmp_path: Path, name: str, content: bytes
     assert not (tmp_path / "out").exists()
 
 
+def test_the_mask_named_as_its_own_source(tmp_path: Path) -> None:
+    """Both folders the same, or a source folder with nothing but the mask in it: said in these words."""
+    mask = save(tmp_path / "mask", study().mask)
+    document = run("convert", "--mask", mask, "--source", mask, "-o", tmp_path / "out", code=3)
+    assert (document["reason"], document["detail"]) == (
+        "no_source_in_study", "What was named as the source is the mask itself."
+    )  # fmt: skip
+    assert document["evidence"]
+    assert not (tmp_path / "out").exists()
+
+
 def test_clutter_is_no_reason_to_refuse(tmp_path: Path) -> None:
     """What every folder holds."""
     made = study()

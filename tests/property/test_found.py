@@ -159,3 +159,13 @@ def test_frames_that_are_not_described_are_not_dropped() -> None:
     from tests.mutations import one
 
     assert one(41000947)[3].kind == "refused"
+
+
+def test_a_frame_of_reference_of_another_kind_is_not_overlooked() -> None:
+    """FrameOfReferenceUID written as a number, which 1.2.3.4 is not: the foreign frame of reference still counts."""
+    made = pair()
+    for index in range(5):
+        made.mask[index] = with_element(made.mask[index], 0x00200052, "UI", b"1.2.3.4\0").replace(
+            b"\x20\0\x52\0UI", b"\x20\0\x52\0DS"
+        )
+    is_right(made)

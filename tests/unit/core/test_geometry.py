@@ -50,6 +50,48 @@ def test_duplicate_positions_are_refused() -> None:
     refused = stack(planes)
     assert isinstance(refused, Refusal)
     assert refused.reason is Reason.DUPLICATE_POSITIONS
+    assert "1 of 7 images lies" in refused.detail
+    assert refused.evidence[:2] == (
+        "1 position with more than one image, 6 different positions in all",
+        "2 images at (-120.500, -95.250, 45.000) mm",
+    )
+
+
+def test_many_duplicates_are_summed_up() -> None:
+    """The first five positions, and how many more."""
+    series = image_series(Grid(planes=8))
+    planes = planes_of([*series, *series, *series])
+    assert not isinstance(planes, Refusal)
+    refused = stack(planes)
+    assert isinstance(refused, Refusal)
+    assert "16 of 24 images lie" in refused.detail
+    assert refused.evidence[1] == "3 images at (-120.500, -95.250, 40.000) mm"
+    assert refused.evidence[6] == "and 3 more positions"
+
+
+def test_no_position_names_what_helps() -> None:
+    """Trust in the order pairs instances; frames of one instance have no InstanceNumber."""
+    header = image_series(Grid(planes=1))[0]
+    del header.ImagePositionPatient
+    refused = planes_of([header])
+    assert isinstance(refused, Refusal)
+    assert "--trust-order (setting TrustOrder)" in refused.hint
+    header.NumberOfFrames = 3
+    refused = planes_of([header])
+    assert isinstance(refused, Refusal)
+    assert "--trust-order" not in refused.hint
+    assert "3 frames in the image" in refused.evidence
+
+
+def test_a_scout_in_the_series_is_described() -> None:
+    """Which direction the odd one has."""
+    series = [*image_series(Grid()), *image_series(Grid(planes=1, axes=((0.0, 1.0, 0.0), (0.0, 0.0, -1.0))))]
+    planes = planes_of(series)
+    assert not isinstance(planes, Refusal)
+    refused = stack(planes)
+    assert isinstance(refused, Refusal)
+    assert "1 of 7 images has another direction" in refused.detail
+    assert "direction 0\\1\\0\\0\\0\\-1" in refused.evidence[1]
 
 
 @pytest.mark.parametrize(
@@ -73,6 +115,8 @@ def test_impossible_headers_are_refused(keyword: str, value: object, reason: Rea
     refused = planes_of([header])
     assert isinstance(refused, Refusal)
     assert refused.reason is reason
+    assert refused.hint
+    assert refused.evidence
 
 
 def test_flips_and_swaps_are_undone_in_patient_space() -> None:

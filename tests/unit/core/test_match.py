@@ -16,10 +16,10 @@ from orthanc_mask2seg.service import pipeline
 from tests.builders import Grid, Study, blob, image_series, mask_series, study, to_bytes
 
 
-def outcome(made: Study, *, named: bool = False) -> Result:
+def outcome(made: Study, *, named: bool = False, settings: Settings | None = None) -> Result:
     archive = made.archive()
     mask = archive.find_series(str(made.mask[0].SeriesInstanceUID))
-    ended = pipeline.run(archive, pipeline.Task(masks=(mask,), named_as_mask=named), Settings())
+    ended = pipeline.run(archive, pipeline.Task(masks=(mask,), named_as_mask=named), settings or Settings())
     assert not isinstance(ended, pipeline.NotYet)
     held = {s.modality for s in archive.all_series()}
     assert ("SEG" in held) == (ended[0].outcome is Outcome.CONVERTED), "a refusal stores nothing"
@@ -104,7 +104,39 @@ def test_a_mask_slice_beyond_the_source_is_refused() -> None:
     """A slice that no source slice carries would be lost."""
     made = study(own_uids=True)
     made.image = made.image[:-1]
-    assert outcome(made).reason == "geometry_mismatch"
+    result = outcome(made)
+    assert result.reason == "geometry_mismatch"
+    summary = result.evidence[0]
+    assert f"{made.image[0].SeriesInstanceUID}, score 0.00: 5 of 6 mask planes coincide" in summary
+    assert "1 mask plane lies beyond the source's ends, by up to 2.500 mm" in summary
+    assert "mask plane 6 of 6, InstanceNumber 6, at (-120.500, -95.250, 52.500) mm, is shifted by" in summary
+    assert "(0.000, 0.000, 2.500) mm against the nearest source plane" in summary
+
+
+def test_the_first_plane_that_does_not_fit_is_described() -> None:
+    """Not the first plane of all, which may lie where it has to."""
+    made = study(own_uids=True)
+    x, y, z = (float(v) for v in made.mask[3].ImagePositionPatient)
+    made.mask[3].ImagePositionPatient = [x + 0.4, y, z]
+    summary = outcome(made).evidence[0]
+    assert "5 of 6 mask planes coincide" in summary
+    assert "mask plane 4 of 6, InstanceNumber 4," in summary
+    assert "shifted by (0.400, 0.000, 0.000) mm" in summary
+    assert "beyond" not in summary
+
+
+def test_a_mask_on_another_grid_is_told_of_resampling() -> None:
+    """Only where it would help."""
+    made, refusing = study(own_uids=True), Settings(resample="refuse")
+    for data in made.mask:
+        data.PixelSpacing = [0.9, 0.9]
+    assert "setting Resample: nearest" in outcome(made, settings=refusing).hint
+    for data in made.mask:
+        data.PixelSpacing = made.image[0].PixelSpacing
+        data.FrameOfReferenceUID = "1.2.3.4"
+    result = outcome(made, settings=refusing)
+    assert result.reason == "geometry_mismatch"
+    assert "Resample" not in result.hint
 
 
 def test_another_patient_is_refused_whatever_the_geometry() -> None:
@@ -112,13 +144,21 @@ def test_another_patient_is_refused_whatever_the_geometry() -> None:
     made = study(own_uids=True, PatientID="someone else")
     result = outcome(made, named=True)
     assert (result.outcome, result.reason) == (Outcome.REFUSED, "patient_mismatch")
+    assert "1 image series with another PatientID than the mask" in result.evidence
+    told = str(result.document())
+    assert "someone else" not in told
+    assert str(made.mask[0].PatientID) not in told.replace("PatientID", "")
 
 
 def test_no_image_series_in_the_study() -> None:
     """A mask alone is never converted blindly."""
     made = study(own_uids=True)
     made.image = []
-    assert outcome(made, named=True).reason == "no_source_in_study"
+    result = outcome(made, named=True)
+    assert result.reason == "no_source_in_study"
+    assert "mask2seg convert MASK --source SERIES" in result.hint
+    assert "--source DIR" in result.hint
+    assert "0 other series looked at, none that can be the source" in result.evidence
     assert outcome(made).outcome is not Outcome.CONVERTED
 
 

@@ -58,7 +58,7 @@ def test_an_inherited_rescale_does_not_spoil_a_threshold() -> None:
     assert same_points(points, GRID.points((made.labels >= 128).astype(np.uint8))[1])
     missed, _ = convert(made, Settings(threshold=300.0), named=True)
     assert (missed.outcome, missed.reason) == (Outcome.REFUSED, "not_discrete")
-    assert missed.evidence == (f"values from 0 to {plane.max()}",)
+    assert missed.evidence[0] == f"values from 0 to {plane.max()}"
 
 
 def test_given_numbers_are_not_looked_up_in_a_table(tmp_path) -> None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.jobs.ledger import SqlLedger
 from orthanc_mask2seg.jobs.port import JobRequest
+from orthanc_mask2seg.model import Outcome
 from orthanc_mask2seg.pacs.memory import MemoryArchive
+from orthanc_mask2seg.service.pipeline import NotYet, Task, run
 from orthanc_mask2seg.service.worker import make_runner
 from tests.builders import Grid, Study, blob, image_series, mask_series, segments_of, to_bytes
 
@@ -60,3 +65,29 @@ def test_one_seg_per_mask_by_default(tmp_path: Path) -> None:
     for series in (liver, spleen):
         run(request(archive, str(series[0].SeriesInstanceUID)))
     assert sorted(segs(archive)) == [["liver"], ["spleen"]]
+
+
+@pytest.mark.parametrize("spoil", ["pixels", "values"])
+def test_a_refused_member_does_not_take_the_others_with_it(spoil: str) -> None:
+    """Two masks of one source are merged; one of them turns out to be damaged when its pixels are read, or no mask."""
+    grid = Grid()
+    image = image_series(grid)
+    liver = mask_series(image, blob(grid), own_uids=True, description="liver mask")
+    spleen = mask_series(image, blob(grid, centre=(0.4, 0.6, 0.4)), own_uids=True, description="spleen mask")
+    if spoil == "pixels":
+        spleen[1].PixelData = spleen[1].PixelData[:100]
+    else:
+        noise = np.random.default_rng(1).integers(0, 250, (grid.rows, grid.columns))
+        noise = noise.astype("<u2" if spleen[1].BitsAllocated == 16 else "u1")
+        spleen[1].PixelData = noise.tobytes()
+    archive = MemoryArchive()
+    for data in (*image, *liver, *spleen):
+        archive.add(to_bytes(data))
+    masks = tuple(archive.find_series(str(m[0].SeriesInstanceUID)) for m in (liver, spleen))
+    results = run(archive, Task(masks=masks, named_as_mask=True), Settings(merge="study"))
+    assert not isinstance(results, NotYet)
+    assert [r.outcome for r in results] == [Outcome.CONVERTED, Outcome.REFUSED]
+    assert results[0].mask_series_uids == (masks[0].series_instance_uid,)
+    assert results[1].mask_series_uids == (masks[1].series_instance_uid,)
+    assert results[1].reason == ("corrupt_pixel_data" if spoil == "pixels" else "not_discrete")
+    assert segs(archive) == [["liver"]]
