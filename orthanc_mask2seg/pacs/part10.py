@@ -200,7 +200,9 @@ def _is_useful(element: DataElement | RawDataElement) -> bool:
     if element.value is not None and len(element.value) > LONGEST_VALUE:
         return False
     vr = element.VR or _vr_of(element.tag)
-    if vr in _NUMBERS_IN_TEXT and element.tag.group not in TELLING_GROUPS:
+    if element.tag.group in TELLING_GROUPS:
+        return True  # unreadable or not: who decides on the series has to see it
+    if vr in _NUMBERS_IN_TEXT:
         return _are_numbers(vr, element.value or b"")
     return vr in _VRS and len(element.value or b"") % _SIZES.get(vr, 1) == 0
 

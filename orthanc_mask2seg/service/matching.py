@@ -137,6 +137,8 @@ class Matcher:
         if called_mask and self._settings.fractional:
             threshold = ANY_PROBABILITY
         headers = headers_of(self._archive, series)
+        if isinstance(headers, Refusal):
+            return headers
         census = sample_series(self._archive, series, MASK_SAMPLES, threshold)
         if isinstance(census, Refusal):
             return census
@@ -165,7 +167,11 @@ class Matcher:
     def _open(self, series: Series) -> tuple[ImageSeries, ...] | Refusal:
         if series.key not in self._opened:
             headers = headers_of(self._archive, series)
-            self._opened[series.key] = open_stacks(series, headers, self._settings.position_tolerance_mm)
+            self._opened[series.key] = (
+                headers
+                if isinstance(headers, Refusal)
+                else open_stacks(series, headers, self._settings.position_tolerance_mm)
+            )
         return self._opened[series.key]
 
     def _without_positions(

@@ -12,6 +12,7 @@ from orthanc_mask2seg.core.mask_planes import label_domain
 from orthanc_mask2seg.core.phases import phases
 from orthanc_mask2seg.core.pixels import decode, drop_unreadable
 from orthanc_mask2seg.core.voxels import Census
+from orthanc_mask2seg.core.wording import counted, instance_of
 from orthanc_mask2seg.model import ArchiveKey, ImageSeries, Reason, Refusal, Series
 from orthanc_mask2seg.pacs.port import Archive
 
@@ -23,12 +24,25 @@ HEADER_BYTES = 4 * 2**20
 """A source instance larger than this is not fetched for its header: it is multi-frame, and the index has its tags."""
 
 
-def headers_of(archive: Archive, series: Series) -> tuple[Dataset, ...]:
-    """Headers of a series whose values can all be read."""
+def headers_of(archive: Archive, series: Series) -> tuple[Dataset, ...] | Refusal:
+    """Headers of a series whose values can all be read.
+
+    Returns
+    -------
+    tuple of Dataset, or Refusal
+        `invalid_dicom` where an instance does not say readably where it lies or what its pixels are. Unreadable values
+        that say nothing of that are left out.
+    """
     headers = archive.headers(series)
-    for header in headers:
-        drop_unreadable(header)
-    return headers
+    spoiled = [header for header in headers if drop_unreadable(header)]
+    if not spoiled:
+        return headers
+    return Refusal(
+        reason=Reason.INVALID_DICOM,
+        detail="An image of the series has a damaged header: values that say where it lies cannot be read.",
+        hint="Export the series again; the tool that wrote it damaged its headers.",
+        evidence=(f"{len(spoiled)} of {counted(len(headers), 'instance')}, the first {instance_of(spoiled[0])}",),
+    )
 
 
 def open_mask(series: Series, headers: Sequence[Dataset], tolerance: float) -> ImageSeries | Refusal:

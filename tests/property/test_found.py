@@ -169,3 +169,12 @@ def test_a_frame_of_reference_of_another_kind_is_not_overlooked() -> None:
             b"\x20\0\x52\0UI", b"\x20\0\x52\0DS"
         )
     is_right(made)
+
+
+def test_a_source_whose_header_is_damaged_is_not_used() -> None:
+    """Its RescaleIntercept has a kind of value that there is not: no reader could open it beside the segmentation."""
+    made = pair()
+    made.image[2] = with_element(made.image[2], 0x00281052, "DS", b"-1024 ").replace(
+        b"\x28\0\x52\x10DS", b"\x28\0\x52\x10\x44\xc5"
+    )
+    is_right(made)
