@@ -6,7 +6,8 @@ Where a name comes from, in this order: the label table, by value; SeriesDescrip
 attributes that a mask borrows from segmentations (SegmentLabel, SegmentDescription, ROIName), ContentDescription and
 ContentLabel; PatientName, only if the site says so and only where it is the name of a structure that the vocabulary
 knows; and BodyPartExamined, which says where the segment lies and not what it is. Other free text (ImageComments,
-DerivationDescription, ProtocolName) is not used: it may speak of the patient.
+DerivationDescription, ProtocolName) is not used: it may speak of the patient. Words that are the patient's name or
+number are taken out of all of them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pydicom import Dataset
 from orthanc_mask2seg.core import totalsegmentator
 from orthanc_mask2seg.core.colours import Cielab, of_palette, told_apart
 from orthanc_mask2seg.core.labels import ALGORITHM_TYPES, LabelRow, LabelTable
+from orthanc_mask2seg.core.patient_words import without_patient
 from orthanc_mask2seg.core.terms import CATEGORIES, Coding, Term, Vocabulary, vocabulary
 from orthanc_mask2seg.core.words import SIDES, Word, rest, significant, without_phrases
 from orthanc_mask2seg.model import CodedConcept, SegmentSpec
@@ -152,7 +154,7 @@ def _row(label: int, labels: Sequence[int], header: Dataset, found: _Name, namin
     if len(labels) == 1:
         return LabelRow(name=found.text or "Segment 1", coding=found.coding)
     item = _item(header, label)
-    own = _shortened(_text(item, "SegmentLabel")) if item is not None else ""
+    own = _shortened(_said(item, "SegmentLabel", header, naming.vocabulary)) if item is not None else ""
     if own:
         return LabelRow(name=own, coding=naming.vocabulary.match(own))
     return LabelRow(name=f"{found.text} {label}" if found.text else f"Label {label}")
@@ -161,7 +163,7 @@ def _row(label: int, labels: Sequence[int], header: Dataset, found: _Name, namin
 def _name(header: Dataset, naming: Naming, *, single: bool) -> _Name:
     """The first text that says something; else what BodyPartExamined adds to nothing."""
     known = naming.vocabulary
-    for text in _candidates(header, single=single):
+    for text in _candidates(header, known, single=single):
         if _says_something(known.words(without_phrases(text))):
             return _Name(text=clean_name(text, known), coding=known.match(text))
     if naming.patient_name_rule:
@@ -169,7 +171,7 @@ def _name(header: Dataset, naming: Naming, *, single: bool) -> _Name:
         coding = known.match(text)
         if coding is not None:
             return _Name(text=clean_name(text, known), coding=coding)
-    text = clean_name(_text(header, "SeriesDescription"), known)
+    text = clean_name(_said(header, "SeriesDescription", header, known), known)
     place = known.match(_text(header, "BodyPartExamined")) if single else None
     if place is None or text or place.category != CATEGORIES["anatomical structure"]:
         return _Name(text=text)
@@ -177,14 +179,14 @@ def _name(header: Dataset, naming: Naming, *, single: bool) -> _Name:
     return _Name(text=f"Segment 1 ({name})", regions=(place.property_type,))
 
 
-def _candidates(header: Dataset, *, single: bool) -> Iterator[str]:
-    yield _text(header, "SeriesDescription")
+def _candidates(header: Dataset, known: Vocabulary, *, single: bool) -> Iterator[str]:
+    yield _said(header, "SeriesDescription", header, known)
     items = list(header.get("SegmentSequence") or ())
     if single and len(items) == 1:
-        yield _text(items[0], "SegmentLabel")
-        yield _text(items[0], "SegmentDescription")
+        yield _said(items[0], "SegmentLabel", header, known)
+        yield _said(items[0], "SegmentDescription", header, known)
     for keyword in _NAMES:
-        yield _text(header, keyword)
+        yield _said(header, keyword, header, known)
 
 
 def _says_something(found: Sequence[Word]) -> bool:
@@ -194,6 +196,11 @@ def _says_something(found: Sequence[Word]) -> bool:
 def _text(header: Dataset, keyword: str) -> str:
     value = header.get(keyword)
     return "" if value is None else str(value).strip()
+
+
+def _said(data: Dataset, keyword: str, header: Dataset, known: Vocabulary) -> str:
+    """What an attribute says, without the words that name the patient of `header`."""
+    return without_patient(_text(data, keyword), header, known.lexicon)
 
 
 def _item(header: Dataset, label: int) -> Dataset | None:
