@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from orthanc_mask2seg import __version__, logs
-from orthanc_mask2seg.cli import convert, demo, jobs, serve
+from orthanc_mask2seg.cli import convert, demo, doctor, jobs, serve
 
 app = typer.Typer(
     name="mask2seg",
@@ -30,6 +30,7 @@ app.command()(serve.serve)
 app.command()(convert.convert)
 app.command()(convert.explain)
 app.command()(demo.demo)
+app.command()(doctor.doctor)
 app.add_typer(jobs.app, name="jobs")
 
 

@@ -88,6 +88,11 @@ class OrthancArchive(Archive, Journal):
         """Close all connections."""
         self._http.close()
 
+    @property
+    def http(self) -> OrthancHttp:
+        """The connections, for what asks more than this port does."""
+        return self._http
+
     def system(self) -> dict[str, Any]:
         """What Orthanc says of itself, its `Version` among it."""
         document = self._http.index("its system", lambda client: client.get_system())
