@@ -1,4 +1,7 @@
-"""Asks an Orthanc what `mask2seg doctor` wants to know. Nothing is stored, changed or sent on."""
+"""Asks an Orthanc what `mask2seg doctor` wants to know.
+
+No instance is stored, changed or sent on. (DICOMweb keeps what it tells of a series beside it, as for any viewer.)
+"""
 
 from __future__ import annotations
 
