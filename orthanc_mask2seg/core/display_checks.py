@@ -68,26 +68,28 @@ SEG_CHECKS = (
         "The series that it lies on is in the archive.",
         "The series that it lies on is not in the archive.",
         "Send the images to this archive, under their own SeriesInstanceUID.",
+        _OHIF | _WEB,
     ),
     _error(
         "seg_other_study",
         "It is in the study of its source.",
         "Its StudyInstanceUID is not that of its source, so viewers of the study do not find one of them.",
         _AGAIN,
+        _OHIF | _WEB,
     ),
     _error(
         "seg_other_patient",
         "Its PatientID is that of its source.",
         "Its PatientID is not that of its source.",
         "Find out whose images these are before anything else.",
-        _OHIF | _SLICER,
+        _OHIF | _WEB,
     ),
     _error(
         "seg_frame_of_reference",
         "Its FrameOfReferenceUID is that of its source.",
         "Its FrameOfReferenceUID is not that of its source, so nothing says that they lie in the same space.",
         _AGAIN,
-        _OHIF | _SLICER,
+        _OHIF,
     ),
     _error(
         "seg_size",
@@ -115,6 +117,7 @@ SEG_CHECKS = (
         "Every frame lies where its source lies.",
         "Frames lie elsewhere than the images that they name (ImagePositionPatient).",
         _AGAIN,
+        _OHIF | _WEB,
     ),
     _error(
         "seg_frame_source",
@@ -187,12 +190,11 @@ SEG_CHECKS = (
         "It does not say whether segments overlap (SegmentsOverlap): some viewers assume that they do.",
         _AGAIN,
     ),
-    _error(
+    _warning(
         "seg_dimensions",
         "Dimension indices are there.",
-        "Dimension indices are missing or incomplete, which readers built on DCMTK refuse.",
+        "Dimension indices are missing or incomplete: the standard asks for them, and some readers order frames by them.",
         _AGAIN,
-        _SLICER,
     ),
     _warning(
         "seg_window",

@@ -316,7 +316,7 @@ def test_the_command_and_its_exit_codes(
     shared_orthanc: OrthancServer, archive: OrthancArchive, patient: Patient
 ) -> None:
     whole, broken = as_new(patient.seg), as_new(patient.seg)
-    del broken.DimensionIndexSequence
+    broken.SegmentSequence[0].SegmentNumber = 7
     for data in (whole, broken):
         archive.store(to_bytes(data))
     done = invoke(shared_orthanc, str(whole.SeriesInstanceUID), "--json")
@@ -324,15 +324,18 @@ def test_the_command_and_its_exit_codes(
     done = invoke(shared_orthanc, str(broken.SeriesInstanceUID), "--json")
     document = json.loads(done.stdout)
     assert (done.exit_code, document["outcome"]) == (3, "error")
-    assert document["viewers"]["slicer"] == {"displays": "no", "because": ["seg_dimensions"]}
-    assert document["viewers"]["ohif>=3.11"] == {"displays": "yes", "because": []}
-    (finding,) = [f for f in document["series"] if f["code"] == "seg_dimensions"]
+    assert document["viewers"]["slicer"] == {
+        "displays": "no",
+        "because": ["seg_numbers", "seg_segment_empty", "seg_segment_undescribed"],
+    }
+    assert document["viewers"]["dicomweb"] == {"displays": "no", "because": ["seg_segment_undescribed"]}
+    (finding,) = [f for f in document["series"] if f["code"] == "seg_numbers"]
     assert finding["level"] == "error"
     assert finding["hint"]
     assert str(patient.study.image[0].PatientName) not in done.stdout
     shown = invoke(shared_orthanc, str(broken.SeriesInstanceUID))
-    assert "seg_dimensions" in shown.stdout
-    assert "slicer: displays: no (seg_dimensions)" in shown.stdout
+    assert "seg_numbers" in shown.stdout
+    assert "slicer: displays: no (seg_numbers," in shown.stdout
 
 
 def test_a_pacs_that_cannot_be_asked(shared_orthanc: OrthancServer, archive: OrthancArchive) -> None:
