@@ -193,7 +193,7 @@ SEG_CHECKS = (
     _warning(
         "seg_dimensions",
         "Dimension indices are there.",
-        "Dimension indices are missing or incomplete: the standard asks for them, and some readers order frames by them.",
+        "Dimension indices are missing or incomplete, which the standard asks for; some readers order frames by them.",
         _AGAIN,
     ),
     _warning(

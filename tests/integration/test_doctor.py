@@ -212,7 +212,7 @@ def faults(server: OrthancServer, series: str | None = None) -> tuple[set[str], 
 
 def filled(server: OrthancServer) -> str:
     made = study(Grid(rows=24, columns=16), seed=80)
-    for instance in made.image:
+    for instance in (*made.image, *made.mask):
         server.post("/instances", to_bytes(instance))
     content = seg_of(made)
     server.post("/instances", content)
@@ -324,10 +324,8 @@ def test_the_command_and_its_exit_codes(
     done = invoke(shared_orthanc, str(broken.SeriesInstanceUID), "--json")
     document = json.loads(done.stdout)
     assert (done.exit_code, document["outcome"]) == (3, "error")
-    assert document["viewers"]["slicer"] == {
-        "displays": "no",
-        "because": ["seg_numbers", "seg_segment_empty", "seg_segment_undescribed"],
-    }
+    because = ["seg_numbers", "seg_segment_empty", "seg_segment_undescribed"]
+    assert document["viewers"]["slicer"] == {"displays": "no", "because": because}
     assert document["viewers"]["dicomweb"] == {"displays": "no", "because": ["seg_segment_undescribed"]}
     (finding,) = [f for f in document["series"] if f["code"] == "seg_numbers"]
     assert finding["level"] == "error"
