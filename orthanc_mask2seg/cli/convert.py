@@ -80,7 +80,7 @@ def _run(
 
 
 def _run_in_pacs(series: str, source: str | None, settings: config.Settings, *, store: bool) -> tuple[Result, ...]:
-    from orthanc_mask2seg.service import pipeline
+    from orthanc_mask2seg.service import pipeline, record
 
     archive = archive_of(settings)
     task = pipeline.Task(
@@ -91,6 +91,8 @@ def _run_in_pacs(series: str, source: str | None, settings: config.Settings, *, 
     )
     ended = pipeline.run(archive, task, settings)
     assert not isinstance(ended, pipeline.NotYet)
+    if store:
+        record.record(archive, settings, ended, task.masks)
     return ended
 
 

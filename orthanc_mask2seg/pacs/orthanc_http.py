@@ -125,6 +125,11 @@ class OrthancHttp:
         with self._guarded(), self._requested(method, path, io.BytesIO(content), {"Accept": accept}) as response:
             return response.status_code, self._body(response)
 
+    def send(self, what: str, method: str, path: str, content: bytes = b"") -> None:
+        """Write something small that may be written twice."""
+        status, body = _repeated(lambda: self.ask(method, path, content=content))
+        _check(what, status, body)
+
     def post(self, what: str, path: str, content: bytes) -> Any:
         """Upload a file, once, and read the JSON answer."""
         upload = _Upload(content, self._deadline)
