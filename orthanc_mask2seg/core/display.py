@@ -25,6 +25,7 @@ from orthanc_mask2seg.core.display_frames import (
     pixels_wrong,
     planes_by_reference,
     segments_with_voxels,
+    syntax_of,
 )
 from orthanc_mask2seg.core.geometry import DIRECTION_TOLERANCE
 from orthanc_mask2seg.model import Plane, PlaneGeometry
@@ -140,7 +141,7 @@ def _verdict(viewer: Viewer, findings: Sequence[Finding], seen: Seen) -> Verdict
 def _check_header(found: _Findings, seg: Dataset, seen: Seen) -> None:
     found.note("seg_modality", seg.get("Modality") == "SEG")
     found.note("seg_several_instances", seen.instances == 1, f"{seen.instances} instances")
-    syntax = seg.file_meta.TransferSyntaxUID
+    syntax = syntax_of(seg)
     found.note("seg_transfer_syntax", syntax in _SYNTAXES, syntax.name)
     references = seg.get("ReferencedSeriesSequence") or ()
     found.note("seg_reference_absent", bool(references))
@@ -153,15 +154,15 @@ def _check_header(found: _Findings, seg: Dataset, seen: Seen) -> None:
 
 def _check_segments(found: _Findings, seg: Dataset, frames: Sequence[Frame]) -> None:
     described = seg.get("SegmentSequence") or ()
-    numbers = [item.get("SegmentNumber") for item in described]
+    numbers = [n if isinstance(n := item.get("SegmentNumber"), int) else None for item in described]
     in_order = bool(numbers) and numbers == list(range(1, len(numbers) + 1))
     found.note("seg_numbers", in_order, *([] if in_order else [f"numbers {_listed(numbers)}"]))
     plain = [item.get("SegmentNumber") for item in described if not item.get("RecommendedDisplayCIELabValue")]
     found.note_list("seg_colour", "segments", plain)
     wrong = pixels_wrong(seg)
     found.note("seg_pixels_length", not wrong, *([wrong] if wrong else ()))
-    pixels = int(seg.get("Rows") or 0) * int(seg.get("Columns") or 0)
-    if seg.get("SegmentationType") == BINARY:
+    if seg.get("SegmentationType") == BINARY and not wrong:
+        pixels = int(seg.Rows) * int(seg.Columns)
         uneven = pixels % 8 != 0 and len(frames) > 1
         found.note("seg_bits_across_bytes", not uneven, f"{pixels} pixels, {len(frames)} frames")
     drawn = {frame.segment for frame in frames} - {None}

@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
+from pydicom.uid import UID
 
 from orthanc_mask2seg.core.geometry import planes_of
 from orthanc_mask2seg.model import Plane, PlaneGeometry, Refusal
+
+_BITS = frozenset({1, 8, 16, 32})
+"""BitsAllocated that a segmentation may have."""
 
 BINARY, LABELMAP = "BINARY", "LABELMAP"
 
@@ -109,7 +113,7 @@ def pixels_wrong(seg: Dataset) -> str:
     """What is wrong with the amount of pixel data; '' where nothing is."""
     data = seg.get("PixelData")
     sizes = [seg.get(keyword) for keyword in ("NumberOfFrames", "Rows", "Columns", "BitsAllocated")]
-    if data is None or not all(sizes):
+    if data is None or not all(isinstance(size, int) and size > 0 for size in sizes) or sizes[-1] not in _BITS:
         return "PixelData or the attributes that describe them are missing"
     if _syntax_is_compressed(seg):
         return "" if _decoded(seg) is not None else "the compressed pixel data cannot be decoded"
@@ -150,7 +154,14 @@ def _frame_pixels(seg: Dataset) -> Iterator[npt.NDArray[Any]]:
 
 
 def _syntax_is_compressed(seg: Dataset) -> bool:
-    return bool(seg.file_meta.TransferSyntaxUID.is_encapsulated)
+    syntax = syntax_of(seg)
+    return syntax.is_transfer_syntax and syntax.is_encapsulated
+
+
+def syntax_of(seg: Dataset) -> UID:
+    """Its transfer syntax; '' where it does not say it."""
+    meta = getattr(seg, "file_meta", None)
+    return UID(str(meta.get("TransferSyntaxUID", "") if meta is not None else ""))
 
 
 def _decoded(seg: Dataset) -> npt.NDArray[Any] | None:

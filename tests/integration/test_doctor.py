@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import requests
 from broken_segs import BREAKS, Break, in_bits
-from orthanc_server import OrthancServer
+from orthanc_server import OrthancServer, free_port
 from pydicom import Dataset, dcmread
 from pydicom.uid import JPEG2000Lossless, RLELossless, generate_uid
 from typer.testing import CliRunner
@@ -27,6 +27,7 @@ from orthanc_mask2seg.pacs.orthanc_probe import OrthancProbe
 from orthanc_mask2seg.pacs.orthanc_rest import OrthancArchive
 from orthanc_mask2seg.service import doctor, pipeline
 from tests.builders import Grid, Study, image_series, mask_series, study, to_bytes
+from tests.integration.test_serve import Service, until
 
 TILTED = ((0.8, 0.6, 0.0), (0.0, 0.0, -1.0))
 NOBODY = Settings(status_port=0)
@@ -301,6 +302,44 @@ def test_an_instance_that_old_dicomweb_does_not_give(tmp_path: Path) -> None:
         assert {"seg_not_retrieved", "seg_frames_refused"} <= faults(server, series)[0]
     finally:
         server.kill()
+
+
+NO_UPLOADS = """
+function IncomingHttpRequestFilter(method, uri, ip, username, httpHeaders)
+  return not (method == 'POST' and uri == '/instances')
+end
+"""
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_user_who_may_not_store_is_told_so_without_storing(suite: str, tmp_path: Path) -> None:
+    (tmp_path / "filter.lua").write_text(NO_UPLOADS)
+    server = OrthancServer(tmp_path / "o", suite=suite, settings={"LuaScripts": [str(tmp_path / "filter.lua")]})
+    try:
+        wrong, report = faults(server.start())
+        assert "pacs_store_denied" in wrong
+        assert report.level == "error"
+        assert server.get("/instances").json() == []
+    finally:
+        server.kill()
+
+
+def test_the_service_is_asked_too(shared_orthanc: OrthancServer, archive: OrthancArchive, tmp_path: Path) -> None:
+    port = free_port()
+    service = Service(tmp_path, shared_orthanc, StatusPort=port)
+    settings = Settings(status_port=port)
+    silent = doctor.examine(archive, settings).pacs
+    assert [f.ok for f in silent if f.check.code == "service_silent"] == [False]
+    try:
+        service.start()
+        until(lambda: all(f.ok for f in doctor.examine(archive, settings).pacs), "the service to see the PACS")
+        assert [f.check.code for f in doctor.examine(archive, settings).pacs][-2:] == [
+            "service_silent",
+            "service_blind",
+        ]
+    finally:
+        if service.process is not None:
+            service.end()
 
 
 # --- the command
