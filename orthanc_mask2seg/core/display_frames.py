@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,30 +127,35 @@ def pixels_wrong(seg: Dataset) -> str:
 def segments_with_voxels(seg: Dataset, frames: Sequence[Frame]) -> frozenset[int]:
     """Numbers of the segments that any voxel belongs to; the pixel data must be as long as they should be."""
     found: set[int] = set()
-    for frame, pixels in zip(frames, _frame_pixels(seg), strict=False):
-        if seg.get("SegmentationType") == LABELMAP:
-            found.update(int(value) for value in np.unique(pixels))
-        elif frame.segment is not None and frame.segment not in found and pixels.any():
+    pixels_of = _pixels(seg)
+    is_label_map = seg.get("SegmentationType") == LABELMAP
+    for index, frame in enumerate(frames[: int(seg.NumberOfFrames)]):
+        if is_label_map:
+            found.update(int(value) for value in np.unique(pixels_of(index)))
+        elif frame.segment is not None and frame.segment not in found and pixels_of(index).any():
             found.add(frame.segment)
     return frozenset(found)
 
 
-def _frame_pixels(seg: Dataset) -> Iterator[npt.NDArray[Any]]:
-    """Pixels of each frame, shape (rows * columns,)."""
+def _pixels(seg: Dataset) -> Callable[[int], npt.NDArray[Any]]:
+    """Function that gives the pixels of a frame by its index, shape (rows * columns,)."""
     size, count = int(seg.Rows) * int(seg.Columns), int(seg.NumberOfFrames)
     if _syntax_is_compressed(seg):
         decoded = _decoded(seg)
-        yield from () if decoded is None else decoded.reshape(count, size)
-        return
+        assert decoded is not None, "pixel data that cannot be decoded are not asked for segments"
+        return decoded.reshape(count, size).__getitem__
     if seg.BitsAllocated != 1:
-        yield from np.frombuffer(seg.PixelData, f"<u{seg.BitsAllocated // 8}")[: count * size].reshape(count, size)
-        return
+        values = np.frombuffer(seg.PixelData, f"<u{seg.BitsAllocated // 8}")
+        return values[: count * size].reshape(count, size).__getitem__
     packed = np.frombuffer(seg.PixelData, np.uint8)
-    for index in range(count):
+
+    def unpacked(index: int) -> npt.NDArray[Any]:
         first = index * size
         start, end = first // 8, -(-(first + size) // 8)
         bits = np.unpackbits(packed[start:end], bitorder="little")
-        yield bits[first - start * 8 : first - start * 8 + size]
+        return bits[first - start * 8 : first - start * 8 + size]
+
+    return unpacked
 
 
 def _syntax_is_compressed(seg: Dataset) -> bool:
