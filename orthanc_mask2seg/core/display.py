@@ -155,6 +155,9 @@ def _check_header(found: _Findings, seg: Dataset, seen: Seen) -> None:
 def _check_segments(found: _Findings, seg: Dataset, frames: Sequence[Frame]) -> None:
     described = seg.get("SegmentSequence") or ()
     numbers = [n if isinstance(n := item.get("SegmentNumber"), int) else None for item in described]
+    if seg.get("SegmentationType") == LABELMAP:
+        found.note("seg_background", 0 not in numbers)
+        numbers = [number for number in numbers if number != 0]
     in_order = bool(numbers) and numbers == list(range(1, len(numbers) + 1))
     found.note("seg_numbers", in_order, *([] if in_order else [f"numbers {_listed(numbers)}"]))
     plain = [item.get("SegmentNumber") for item in described if not item.get("RecommendedDisplayCIELabValue")]

@@ -166,6 +166,13 @@ SEG_CHECKS = (
         _OHIF | _SLICER,
     ),
     _error(
+        "seg_background",
+        "The label map describes no background.",
+        "The label map describes its background as segment 0: OHIF gives every segment the colour of its neighbour.",
+        "Leave the item of the background out.",
+        _OHIF,
+    ),
+    _error(
         "seg_segment_empty",
         "Every described segment has voxels.",
         "Segments without voxels are described: 3D Slicer gives their names to others.",

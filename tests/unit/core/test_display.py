@@ -6,9 +6,12 @@ import copy
 import io
 from collections.abc import Iterator
 
+import highdicom as hd
+import numpy as np
 import pytest
 from pydicom import DataElement, Dataset, dcmread
 from pydicom.sequence import Sequence
+from pydicom.sr.codedict import codes
 
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.core.diagnosis import ALL, Level, by_code
@@ -17,7 +20,7 @@ from orthanc_mask2seg.core.display_checks import SEG_CHECKS
 from orthanc_mask2seg.model import ArchiveKey
 from orthanc_mask2seg.pacs.orthanc_checks import PACS_CHECKS
 from orthanc_mask2seg.service import pipeline
-from tests.builders import Grid, study
+from tests.builders import Grid, study, to_bytes
 
 SEEN = Seen(found=True, sequences=frozenset(), retrieved=False, frames=400)
 
@@ -70,6 +73,41 @@ def test_whatever_is_missing_or_empty_it_answers(made: tuple[Dataset, list[Datas
             assert len(verdicts(findings, SEEN)) == 3
         tried += 1
     assert tried > 30
+
+
+def label_map(images: list[Dataset]) -> Dataset:
+    """A label map of two segments as highdicom writes it."""
+    labels = np.zeros((len(images), images[0].Rows, images[0].Columns), np.uint8)
+    labels[1, 2:5, 3:9], labels[2, 6:9, 3:9] = 1, 2
+    segments = [
+        hd.seg.SegmentDescription(
+            number,
+            f"s{number}",
+            codes.SCT.Tissue,
+            codes.SCT.Tissue,
+            hd.seg.SegmentAlgorithmTypeValues.MANUAL,
+            display_color=hd.color.CIELabColor(50, 10, 10),
+        )
+        for number in (1, 2)
+    ]
+    buffer = io.BytesIO()
+    seg = hd.seg.Segmentation(images, labels, "LABELMAP", segments, hd.UID(), 9, hd.UID(), 1, "m", "m", "1", "1")
+    seg.save_as(buffer)
+    return dcmread(io.BytesIO(buffer.getvalue()))
+
+
+def test_a_label_map_that_describes_its_background(made: tuple[Dataset, list[Dataset]]) -> None:
+    """OHIF shifts the colours; dcmqi, on which 3D Slicer builds, reads it right. Without the item all is well."""
+    images = [dcmread(io.BytesIO(to_bytes(image))) for image in made[1]]
+    seg = label_map(images)
+    findings = diagnose(seg, images, Seen(found=True))
+    assert [f.check.code for f in findings if not f.ok] == ["seg_background"]
+    assert [v.displays for v in verdicts(findings, Seen(found=True))] == ["no", "yes", "yes"]
+    del seg.SegmentSequence[0]
+    assert [f.check.code for f in diagnose(seg, images, Seen(found=True)) if not f.ok] == []
+    seg.SegmentSequence[1].SegmentNumber = 3
+    wrong = [f.check.code for f in diagnose(seg, images, Seen(found=True)) if not f.ok]
+    assert wrong == ["seg_numbers", "seg_segment_empty", "seg_segment_undescribed"]
 
 
 def test_a_data_set_without_anything_is_no_segmentation() -> None:
