@@ -122,7 +122,8 @@ class OrthancHttp:
         self, method: str, path: str, *, content: bytes = b"", accept: str = "application/json"
     ) -> tuple[int, bytes]:
         """Ask, and take whatever it answers: (status, body). For questions where a refusal is an answer, too."""
-        with self._guarded(), self._requested(method, path, io.BytesIO(content), {"Accept": accept}) as response:
+        data = _Upload(content, self._deadline) if content else None  # an empty stream would be sent in chunks
+        with self._guarded(), self._requested(method, path, data, {"Accept": accept}) as response:
             return response.status_code, self._body(response)
 
     def send(self, what: str, method: str, path: str, content: bytes = b"") -> None:
