@@ -59,6 +59,7 @@ class Settings:
     algorithm_name: str = "unspecified"
     name_from_patient_name: bool = False
     content_creator_name: str = "mask2seg^"
+    labels: bool = True
     log_level: str = "INFO"
 
     def __repr__(self) -> str:
@@ -144,6 +145,7 @@ SETTINGS = (
     Setting("AlgorithmName", "", "Name of what drew the masks, unless they say it.", _is_long_string),
     Setting("NameFromPatientName", "", "PatientName may name the structure, as in 3D-IRCADb."),
     Setting("ContentCreatorName", "", "Who made the segmentations, where a mask does not say it: Family^Given."),
+    Setting("Labels", "", "Label mask series in Orthanc 1.12 and later: mask2seg-mask, -converted, -refused."),
     Setting("LogLevel", "", "DEBUG, INFO, WARNING or ERROR.", lambda v: v in {"DEBUG", "INFO", "WARNING", "ERROR"}),
 )
 

@@ -310,13 +310,14 @@ class SegmentReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputReport:
-    """Something that was written: into a folder (`path`) or into Orthanc (`orthanc_id`)."""
+    """Something that was written: into a folder (`path`) or into Orthanc (`orthanc_id`); digest of the DICOM file."""
 
     kind: str
     sop_instance_uid: Uid
     series_uid: Uid
     path: str | None = None
     orthanc_id: str | None = None
+    sha256: str | None = None
 
     def document(self) -> dict[str, Any]:
         """JSON form, without the address that does not apply."""
@@ -344,6 +345,7 @@ class Result:
     hint: str = ""
     source_series_uid: Uid | None = None
     mask_series_uids: tuple[Uid, ...] = ()
+    mask_sha256: tuple[str, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     evidence: tuple[str, ...] = ()
     segments: tuple[SegmentReport, ...] = ()
@@ -360,6 +362,7 @@ class Result:
             "hint": self.hint,
             "source_series_uid": self.source_series_uid,
             "mask_series_uids": list(self.mask_series_uids),
+            "mask_sha256": list(self.mask_sha256),
             "candidates": [_candidate_document(c) for c in self.candidates],
             "evidence": list(self.evidence),
             "segments": [asdict(s) for s in self.segments],

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from orthanc_mask2seg.config import SETTINGS, Settings
 from orthanc_mask2seg.core import terms, totalsegmentator
+from orthanc_mask2seg.core.diagnosis import Viewer
+from orthanc_mask2seg.core.display_checks import SEG_CHECKS
+from orthanc_mask2seg.pacs.orthanc_checks import PACS_CHECKS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -68,7 +71,24 @@ def _codes(coding: terms.Coding) -> str:
     return shown + "".join(f", in {r.meaning}" for r in coding.regions)
 
 
-PAGES: dict[str, Callable[[], str]] = {"settings.md": settings_page, "segments.md": segments_page}
+def doctor_page() -> str:
+    """docs/doctor.md: the tables of checks follow what is written by hand."""
+    by_hand = (DOCS / "doctor.md").read_text(encoding="utf-8").split(TABLES)[0]
+    lines = ["", "## Checks of the PACS", "", "| code | level | what is wrong | what to do |", "|---|---|---|---|"]
+    lines += [f"| `{c.code}` | {c.level} | {c.fault} | {c.remedy} |" for c in PACS_CHECKS]
+    lines += ["", "## Checks of a segmentation", ""]
+    lines += ["| code | level | does not display in | what is wrong | what to do |", "|---|---|---|---|---|"]
+    for check in SEG_CHECKS:
+        viewers = ", ".join(str(viewer) for viewer in Viewer if viewer in check.hides)
+        lines.append(f"| `{check.code}` | {check.level} | {viewers} | {check.fault} | {check.remedy} |")
+    return by_hand + TABLES + "\n".join(lines) + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "settings.md": settings_page,
+    "segments.md": segments_page,
+    "doctor.md": doctor_page,
+}
 
 
 def stale() -> list[str]:

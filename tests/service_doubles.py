@@ -21,6 +21,8 @@ class Index:
         self.looks = 0
         self.updates = 0
         self.silent = False
+        self.labels = {}
+        self.notes = {}
 
     def _note(self, kind, key):
         if not self.silent:
@@ -62,6 +64,25 @@ class Index:
         if key not in self.held:
             raise NotInArchive
         return self.held[key]
+
+    def find_series(self, uid):
+        self._check()
+        for series in self.held.values():
+            if series.series_instance_uid == uid:
+                return series
+        raise NotInArchive
+
+    def label(self, series, labels, among):
+        self._check()
+        assert labels <= among
+        if labels:
+            self.labels[series] = labels
+        return True
+
+    def keep_note(self, series, note):
+        self._check()
+        self.notes[series] = note
+        return True
 
     def series_of_study(self, study):
         self._check()

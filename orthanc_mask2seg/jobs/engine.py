@@ -13,6 +13,7 @@ import random
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -155,7 +156,8 @@ class Engine:
         def convert(request: dict[str, Any], past: dict[str, Any]) -> dict[str, Any]:
             workflow_id = DBOS.workflow_id
             assert workflow_id is not None
-            return self._attempt(workflow_id, JobRequest.of(request), past)
+            job_id = workflow_id.partition("#")[0]
+            return self._attempt(workflow_id, replace(JobRequest.of(request), job_id=job_id), past)
 
         return convert
 

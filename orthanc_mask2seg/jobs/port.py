@@ -25,6 +25,8 @@ class JobRequest:
         Who asked: "watcher", "study" (its study has changed), "button", "backfill".
     study_version
         Digest of the other series of the study, for work that is done again because they have changed.
+    job_id
+        Name of the job that does it, told by the queue.
     """
 
     series_key: ArchiveKey
@@ -34,6 +36,7 @@ class JobRequest:
     rested: bool = False
     origin: str = "watcher"
     study_version: str = ""
+    job_id: str = field(default="", compare=False)
 
     @property
     def key(self) -> str:

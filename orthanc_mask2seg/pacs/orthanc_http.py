@@ -13,7 +13,7 @@ import io
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -118,6 +118,19 @@ class OrthancHttp:
         _check(what, status, body)
         return body
 
+    def ask(
+        self, method: str, path: str, *, content: bytes = b"", accept: str = "application/json"
+    ) -> tuple[int, bytes]:
+        """Ask, and take whatever it answers: (status, body). For questions where a refusal is an answer, too."""
+        data = _Upload(content, self._deadline) if content else None  # an empty stream would be sent in chunks
+        with self._guarded(), self._requested(method, path, data, {"Accept": accept}) as response:
+            return response.status_code, self._body(response)
+
+    def send(self, what: str, method: str, path: str, content: bytes = b"") -> None:
+        """Write something small that may be written twice."""
+        status, body = _repeated(lambda: self.ask(method, path, content=content))
+        _check(what, status, body)
+
     def post(self, what: str, path: str, content: bytes) -> Any:
         """Upload a file, once, and read the JSON answer."""
         upload = _Upload(content, self._deadline)
@@ -154,10 +167,18 @@ class OrthancHttp:
         _check(what, answer.status_code, answer.content)
         return answer
 
-    def _requested(self, method: str, path: str, data: io.BytesIO | None = None) -> requests.Response:
+    def _requested(
+        self, method: str, path: str, data: io.BytesIO | None = None, headers: Mapping[str, str] | None = None
+    ) -> requests.Response:
         timeouts = (self._timeout, self._timeout)
         return self._session.request(
-            method, f"{self.url}{path}", data=data, stream=True, timeout=timeouts, allow_redirects=False
+            method,
+            f"{self.url}{path}",
+            data=data,
+            headers=headers,
+            stream=True,
+            timeout=timeouts,
+            allow_redirects=False,
         )
 
     def _body(self, response: requests.Response) -> bytes:

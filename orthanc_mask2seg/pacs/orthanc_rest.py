@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -37,6 +38,9 @@ MAX_STUDIES_KEPT = 20_000
 
 DICOMWEB_ROOT = "/dicom-web"
 """Where Orthanc's DICOMweb plugin answers by default."""
+
+NOTE = 4321
+"""Number of the metadata that holds our note on a series: every Orthanc takes numbers from 1024 on as they are."""
 
 ALREADY_STORED = "AlreadyStored"
 FILTERED_OUT = "FilteredOut"
@@ -74,6 +78,7 @@ class OrthancArchive(Archive, Journal):
         self._http = OrthancHttp(url, username, password, timeout, max_bytes=max_bytes)
         self._verify_downloads = verify_downloads
         self._study_uids: dict[str, Uid] = {}
+        self._labels: bool | None = None
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -87,6 +92,11 @@ class OrthancArchive(Archive, Journal):
     def close(self) -> None:
         """Close all connections."""
         self._http.close()
+
+    @property
+    def http(self) -> OrthancHttp:
+        """The connections, for what asks more than this port does."""
+        return self._http
 
     def system(self) -> dict[str, Any]:
         """What Orthanc says of itself, its `Version` among it."""
@@ -227,6 +237,36 @@ class OrthancArchive(Archive, Journal):
         except NotInArchive:
             return
 
+    def label(self, series: ArchiveKey, labels: frozenset[str], among: frozenset[str]) -> bool:
+        """Give a series exactly these labels among those that are ours. Orthanc has labels from 1.12.0 on.
+
+        What is as it should be is not written again. Neither labels nor notes change what `Series.version` says.
+        """
+        if not self._knows_labels():
+            return False
+        path = f"/series/{checked_id(series)}/labels"
+        with understood("the labels of a series"):
+            present = among.intersection(json.loads(self._http.fetch("the labels of a series", path)))
+        for label in sorted(labels - present):
+            self._http.send("a label", "PUT", f"{path}/{label}")
+        for label in sorted(present - labels):
+            self._http.send("a label", "DELETE", f"{path}/{label}")
+        return True
+
+    def keep_note(self, series: ArchiveKey, note: str) -> bool:
+        """Keep a text as the metadata `NOTE` of a series."""
+        path = f"/series/{checked_id(series)}/metadata/{NOTE}"
+        self._http.send("a note", "PUT", path, note.encode())
+        return True
+
+    def note(self, series: ArchiveKey) -> str | None:
+        """The metadata `NOTE` of a series."""
+        try:
+            found = self._http.fetch("a note", f"/series/{checked_id(series)}/metadata/{NOTE}")
+        except NotInArchive:
+            return None
+        return found.decode("utf-8", "replace")
+
     def changes(self, since: int, limit: int) -> ChangesPage:
         """A page of `/changes`.
 
@@ -247,6 +287,11 @@ class OrthancArchive(Archive, Journal):
         document = self._http.index("its changes", lambda client: client.get_changes({"since": 0, "limit": 0}))
         with understood("its changes"):
             return int(document["Last"])
+
+    def _knows_labels(self) -> bool:
+        if self._labels is None:
+            self._labels = bool(self.system().get("HasLabels"))
+        return self._labels
 
     def _page(self, since: int) -> list[dict[str, Any]]:
         params = {"expand": "", "since": since, "limit": PAGE, **_with_study_uid()}

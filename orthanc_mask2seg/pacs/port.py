@@ -73,6 +73,20 @@ class Archive(Protocol):
     def delete_instance(self, instance: ArchiveKey) -> None:
         """Delete one instance that this service stored; nothing happens where it is gone already."""
 
+    # What follows is a courtesy: an archive that cannot do it does nothing.
+
+    def label(self, series: ArchiveKey, labels: frozenset[str], among: frozenset[str]) -> bool:  # noqa: ARG002
+        """Give a series exactly these labels among those that are ours; False where the archive has no labels."""
+        return False
+
+    def keep_note(self, series: ArchiveKey, note: str) -> bool:  # noqa: ARG002
+        """Keep a text beside a series, instead of an earlier one; False where the archive keeps none."""
+        return False
+
+    def note(self, series: ArchiveKey) -> str | None:  # noqa: ARG002
+        """The text that is kept beside a series; None where there is none."""
+        return None
+
 
 class Journal(Protocol):
     """An archive that also tells what happened to it."""

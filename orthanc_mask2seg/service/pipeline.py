@@ -6,11 +6,13 @@ between asterisks is `core` and pure; this file only carries values from one to 
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 from pydicom import Dataset
 
 from orthanc_mask2seg.config import Settings
@@ -207,7 +209,7 @@ def _convert_group(
     if isinstance(ended, Refusal):
         uids = tuple(f.image.series.series_instance_uid for f in kept)
         return (_refused(ended, uids, watch, kept[0]), *refused)
-    return (_stored(archive, ended, kept, task, watch), *refused)
+    return (_stored(archive, ended, kept, [p.matched.stored for p in placed], task, watch), *refused)
 
 
 def _place(archive: Archive, found: Found, settings: Settings, watch: _Stopwatch) -> Placed | Refusal:
@@ -250,45 +252,66 @@ def _convert_fractional(
         )
     if isinstance(ended, Refusal):
         return _refused(ended, uids, watch, found)
-    return _stored(archive, ended, [found], task, watch)
+    return _stored(archive, ended, [found], [values], task, watch)
 
 
-def _stored(archive: Archive, ended: Converted, group: Sequence[Found], task: Task, watch: _Stopwatch) -> Result:
+def _stored(
+    archive: Archive,
+    ended: Converted,
+    group: Sequence[Found],
+    pixels: Sequence[Sequence[StoredArray]],
+    task: Task,
+    watch: _Stopwatch,
+) -> Result:
     outputs: tuple[OutputReport, ...] = ()
     if task.store:
         with watch.step("store"):
-            receipt = _store(archive, ended.segmentation)
-        outputs = (_output(receipt),)
-    return _converted(ended, group, outputs, watch)
+            receipt, content = _store(archive, ended.segmentation)
+        outputs = (_output(receipt, hashlib.sha256(content).hexdigest()),)
+    digests = tuple(digest_of_mask(planes) for planes in pixels) if task.store else ()
+    return replace(_converted(ended, group, outputs, watch), mask_sha256=digests)
 
 
-def _store(archive: Archive, segmentation: Segmentation) -> Receipt:
-    """Store, or find what an earlier version of this software stored of the same segmentation."""
+def digest_of_mask(planes: Sequence[StoredArray]) -> str:
+    """SHA-256 of what a mask holds, hexadecimal: of those planes, in the order of the volume, that hold anything."""
+    digest = hashlib.sha256()
+    for index, plane in enumerate(planes):
+        if plane.any():
+            digest.update(f"{index} {plane.dtype.str} {plane.shape}\n".encode())
+            digest.update(np.ascontiguousarray(plane).data)
+    return digest.hexdigest()
+
+
+def _store(archive: Archive, segmentation: Segmentation) -> tuple[Receipt, bytes]:
+    """Store, or find what an earlier version of this software stored of the same segmentation; what is held."""
     try:
-        return archive.store(segmentation.content)
+        return archive.store(segmentation.content), segmentation.content
     except StoreMismatch as mismatch:
         try:
             held = archive.find_series(segmentation.series_instance_uid)
         except NotInArchive:
             raise mismatch from None
         for key in held.instance_keys:
-            if same_but_for_software(archive.content(key), segmentation.content):
-                return Receipt(
+            content = archive.content(key)
+            if same_but_for_software(content, segmentation.content):
+                receipt = Receipt(
                     key=key,
                     sop_instance_uid=segmentation.sop_instance_uid,
                     series_instance_uid=segmentation.series_instance_uid,
                     created=False,
                 )
+                return receipt, content
         raise
 
 
-def _output(receipt: Receipt) -> OutputReport:
+def _output(receipt: Receipt, sha256: str) -> OutputReport:
     return OutputReport(
         kind="SEG",
         sop_instance_uid=receipt.sop_instance_uid,
         series_uid=receipt.series_instance_uid,
         path=receipt.path,
         orthanc_id=None if receipt.path else receipt.key,
+        sha256=sha256,
     )
 
 

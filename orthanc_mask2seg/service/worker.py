@@ -12,6 +12,7 @@ from orthanc_mask2seg.jobs.port import JobRequest, Ledger, Run, RunAgain, Stored
 from orthanc_mask2seg.model import ArchiveKey, Outcome, Reason, Result, Series
 from orthanc_mask2seg.pacs.port import Archive
 from orthanc_mask2seg.service.pipeline import NotYet, convert_series
+from orthanc_mask2seg.service.record import record
 
 Convert = Callable[..., Result | NotYet]
 
@@ -42,6 +43,7 @@ def make_runner(archive: Archive, ledger: Ledger, settings: Settings, convert: C
             return _wait(request, ended, settings.partial_rest_seconds)
         if ended.outcome is Outcome.CONVERTED:
             _supersede(archive, ledger, _superseding_key(request, ended, settings), ended)
+        record(archive, settings, (ended,), (series,), job_id=request.job_id)
         return ended.document()
 
     return run

@@ -273,3 +273,15 @@ def test_keys_are_orthancs_own(fill: Fill) -> None:
     series = fill(given).find_series(given.ct_uid)
     memory = in_memory(given).find_series(given.ct_uid)
     assert (series.key, series.study_key, series.instance_keys) == (memory.key, memory.study_key, memory.instance_keys)
+
+
+def test_labels_and_notes_are_taken_or_politely_not(fill: Fill) -> None:
+    """What an archive keeps, it tells; what it cannot keep, it says so; and the series stays the same version."""
+    given = sample(2)
+    archive = fill(given)
+    mask = archive.find_series(given.mask_uid)
+    kept = archive.keep_note(mask.key, '{"a": "ü"}')
+    assert archive.note(mask.key) == ('{"a": "ü"}' if kept else None)
+    ours = frozenset({"mask2seg-mask", "mask2seg-refused"})
+    assert archive.label(mask.key, ours, ours) is archive.label(mask.key, frozenset(), ours)
+    assert archive.find_series(given.mask_uid).version == mask.version

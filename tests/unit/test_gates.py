@@ -148,6 +148,12 @@ def test_contract_the_core_is_one_straight_line_bites(copy: Copy, path: str, pla
     assert broken == {"The core is one straight line"}
 
 
+def test_contract_commands_do_not_know_each_other_bites(copy: Copy) -> None:
+    copy.plant("cli/jobs.py", "from orthanc_mask2seg.cli import demo\n")
+    broken, _ = copy.broken_contracts()
+    assert broken == {"Commands do not know each other"}
+
+
 @pytest.mark.parametrize("name", WITHOUT_LAYERS)
 def test_contract_that_forbids_modules_bites_in_every_room_for_every_module(copy: Copy, name: str) -> None:
     rooms = [room.removeprefix(f"{PACKAGE}.") for room in CONTRACTS[name]["source_modules"]]
@@ -174,7 +180,7 @@ def test_contract_of_one_door_leaves_no_room_out(name: str, door: str) -> None:
 
 def test_every_contract_has_a_test_here() -> None:
     with_layers = {name for name, contract in CONTRACTS.items() if contract["type"] == "layers"}
-    assert with_layers == {"Imports point one way", "The core is one straight line"}
+    assert with_layers == {"Imports point one way", "Commands do not know each other", "The core is one straight line"}
     assert all(CONTRACTS[name]["exhaustive"] for name in with_layers)
     assert with_layers | set(WITHOUT_LAYERS) == CONTRACTS.keys()
 

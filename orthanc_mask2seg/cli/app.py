@@ -1,0 +1,40 @@
+"""The commands, put together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orthanc_mask2seg import __version__, logs
+from orthanc_mask2seg.cli import convert, demo, doctor, jobs, serve
+
+app = typer.Typer(
+    name="mask2seg",
+    help="Turn mask series into standard DICOM Segmentations.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
+    if version:
+        typer.echo(f"mask2seg {__version__}")
+        raise typer.Exit
+
+
+app.command()(serve.serve)
+app.command()(convert.convert)
+app.command()(convert.explain)
+app.command()(demo.demo)
+app.command()(doctor.doctor)
+app.add_typer(jobs.app, name="jobs")
+
+
+def main() -> None:
+    """Run the command line."""
+    logs.silence_libraries()
+    app()
