@@ -246,9 +246,9 @@ def _run(
 
 
 def _run_in_pacs(series: str, source: str | None, settings: config.Settings, *, store: bool) -> tuple[Result, ...]:
-    from orthanc_mask2seg.service import pipeline
+    from orthanc_mask2seg.service import archives, pipeline
 
-    archive = _orthanc(settings)
+    archive = archives.open_archive(settings)
     task = pipeline.Task(
         masks=(archive.find_series(series),),
         sources=(archive.find_series(source),) if source else None,
@@ -343,7 +343,7 @@ def _show(result: Result, console: Console, *, evidence: bool) -> None:
             table.add_row(*(Text(_inert(c)) for c in cells))
         console.print(table)
     for output in result.outputs:
-        console.print(Text(f"  {output.kind}: {_inert(output.path or output.orthanc_id or '')}"))
+        console.print(Text(f"  {output.kind}: {_inert(output.path or output.key or '')}"))
     if evidence:
         _show_evidence(result, console)
 

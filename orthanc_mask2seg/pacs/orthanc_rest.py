@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,19 +16,17 @@ from orthanc_mask2seg.errors import (
     StoreMismatch,
 )
 from orthanc_mask2seg.model import ArchiveKey, Change, Receipt, Series, Uid
-from orthanc_mask2seg.pacs.orthanc_http import CONNECTIONS, MAX_INSTANCE_BYTES, ConnectionDropped, OrthancHttp
+from orthanc_mask2seg.pacs.orthanc_http import CONNECTIONS, OrthancHttp
 from orthanc_mask2seg.pacs.orthanc_json import ORTHANC_ID, UID, checked_id, headers_from, series_from, understood
 from orthanc_mask2seg.pacs.part10 import Identity, digest_of, identity_of
 from orthanc_mask2seg.pacs.port import Archive, ChangesPage, Journal
+from orthanc_mask2seg.pacs.transfer import MAX_INSTANCE_BYTES, ConnectionDropped, fetched
 
 PAGE = 200
 """Series asked for at a time by a scan."""
 
 OVERLAP = 20
 """Series that two pages of a scan share: so many may be deleted meanwhile without making a hole."""
-
-AHEAD = 8
-"""Instances fetched or waiting to be taken, beyond the one that is being worked on."""
 
 MAX_STUDIES_KEPT = 20_000
 """Studies whose StudyInstanceUID is remembered. Orthanc's key is a hash of it, so it never goes stale."""
@@ -189,16 +185,7 @@ class OrthancArchive(Archive, Journal):
 
     def contents(self, instances: tuple[ArchiveKey, ...]) -> Iterator[bytes]:
         """The DICOM files of several instances, in order, fetched over several connections."""
-        waiting = deque(instances)
-        fetched: deque[Future[bytes]] = deque()
-        with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="fetch") as pool:
-            try:
-                while waiting or fetched:
-                    while waiting and len(fetched) < AHEAD:
-                        fetched.append(pool.submit(self.content, waiting.popleft()))
-                    yield fetched.popleft().result()
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+        return fetched(self.content, instances, CONNECTIONS)
 
     def store(self, content: bytes) -> Receipt:
         """Store a DICOM file and prove that it is there, byte for byte.
