@@ -13,7 +13,7 @@ from orthanc_mask2seg.model import ArchiveKey, Uid
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
-    """What to convert: one version of one mask series.
+    """What to convert: one version of one mask series. Or what to deliver: one of its results.
 
     Attributes
     ----------
@@ -22,9 +22,11 @@ class JobRequest:
     rested
         The series has been quiet for long: convert it even if slices of its source lack a mask.
     origin
-        Who asked: "watcher", "study" (its study has changed), "button", "backfill".
+        Who asked: "watcher", "study" (its study has changed), "button", "backfill"; "delivery" for one of its results.
     study_version
         Digest of the other series of the study, for work that is done again because they have changed.
+    destination, instance_key
+        Where a result goes, and which; `version` is then its SOPInstanceUID.
     """
 
     series_key: ArchiveKey
@@ -34,11 +36,16 @@ class JobRequest:
     rested: bool = False
     origin: str = "watcher"
     study_version: str = ""
+    destination: str = ""
+    instance_key: str = ""
 
     @property
     def key(self) -> str:
         """Name of the job (24 hexadecimal digits): the same work has the same name, whoever asks for it."""
-        text = "\n".join([self.series_key, self.version, str(self.rested), self.study_version])
+        parts = [self.series_key, self.version, str(self.rested), self.study_version]
+        if self.destination:
+            parts = [self.destination, self.instance_key, self.version]
+        text = "\n".join(parts)
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
     def document(self) -> dict[str, Any]:

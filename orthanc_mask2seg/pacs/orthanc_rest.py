@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 from pydicom import Dataset
 
+from orthanc_mask2seg.addresses import DestinationKind
 from orthanc_mask2seg.errors import (
+    ArchiveBusy,
     ArchiveRejected,
     ArchiveUnreachable,
     NotInArchive,
@@ -33,6 +37,8 @@ MAX_STUDIES_KEPT = 20_000
 
 DICOMWEB_ROOT = "/dicom-web"
 """Where Orthanc's DICOMweb plugin answers by default."""
+
+_COLLECTIONS = {DestinationKind.PEER: "peers", DestinationKind.MODALITY: "modalities"}
 
 ALREADY_STORED = "AlreadyStored"
 FILTERED_OUT = "FilteredOut"
@@ -213,6 +219,27 @@ class OrthancArchive(Archive, Journal):
             self._http.index("a deletion", lambda client: client.delete_instances_id(key))
         except NotInArchive:
             return
+
+    def forward(self, kind: DestinationKind, name: str, instance: ArchiveKey) -> None:
+        """Let Orthanc send an instance to one of its peers or modalities, and wait until that took it.
+
+        Raises
+        ------
+        NotInArchive
+            There is no such instance, or Orthanc knows no such peer or modality.
+        """
+        url = f"{self._http.url}/{_COLLECTIONS[kind]}/{quote(name, safe='')}/store"
+        body = json.dumps({"Resources": [checked_id(instance)], "Synchronous": True})
+        reply = self._http.index("a delivery", lambda client: client.post(url, content=body))
+        with understood("a delivery"):
+            sent, failed = int(reply["InstancesCount"]), int(reply["FailedInstancesCount"])
+        if failed or not sent:
+            raise ArchiveBusy(f"The {kind} did not take the instance from Orthanc")
+
+    def knows_destination(self, kind: DestinationKind, name: str) -> bool:
+        """Whether Orthanc has a peer or modality of that name."""
+        url = f"{self._http.url}/{_COLLECTIONS[kind]}"
+        return name in self._http.index("its destinations", lambda client: client.get(url))
 
     def changes(self, since: int, limit: int) -> ChangesPage:
         """A page of `/changes`.

@@ -19,6 +19,7 @@ from orthanc_mask2seg.errors import Mask2SegError
 from orthanc_mask2seg.jobs.engine import Engine
 from orthanc_mask2seg.jobs.ledger import SqlLedger
 from orthanc_mask2seg.service.archives import archive_url, open_archive
+from orthanc_mask2seg.service.destinations import Deliveries
 from orthanc_mask2seg.service.naming import naming_of
 from orthanc_mask2seg.service.sieve import passes_over
 from orthanc_mask2seg.service.status import ServiceState
@@ -62,13 +63,14 @@ def serve(
     source = archive or open_archive(settings)
     naming_of(settings)  # a label table that cannot be read is said now, not at the first mask
     state = Path(settings.state)
-    engine = Engine(state, workers=settings.workers)
+    deliveries = Deliveries(source, settings.destinations, settings.timeout_seconds)
+    engine = Engine(state, workers=settings.workers, destinations=[d.label for d in settings.destinations])
     ledger = SqlLedger(state)
     watcher = Watcher(source, ledger, engine, settings, lambda series: passes_over(source, series, settings))
     about = ServiceState(
         version=__version__, archive=archive_url(settings), state=state, jobs=engine, watcher=watcher.status
     )
-    engine.start(make_runner(source, ledger, settings), watcher.job_ended)
+    engine.start(deliveries.wrap(make_runner(source, ledger, settings), engine), watcher.job_ended)
     stop_page = _nothing
     if start_page is not None and settings.status_port:
         try:
