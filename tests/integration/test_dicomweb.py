@@ -32,7 +32,7 @@ PROGRAM = Path(sys.executable).parent / "mask2seg"
 NOWHERE = "http://127.0.0.1:9"
 """In place of Orthanc's REST API: whoever asks there fails."""
 
-WAYS = [("bookworm", "A03"), ("bookworm", "A05"), ("trixie", "A03"), ("trixie", "A04"), ("sid", "A03"), ("sid", "A06")]
+WAYS = [("bookworm", "A03"), ("bookworm", "A04"), ("trixie", "A03"), ("sid", "A06")]
 
 
 def by_dicomweb(server: OrthancServer, **more: object) -> dict[str, object]:
@@ -88,16 +88,18 @@ def test_convert_and_explain(way: tuple[OrthancServer, Case], tmp_path: Path) ->
     Pacs(server).send(*files_of(case))
     before = Pacs(server).digests()
     conf, outputs = configuration(tmp_path, by_dicomweb(server)), []
-    for mask in case.document["mask_series"]:
-        explained = run("explain", mask["series_uid"], "-c", conf)
-        assert (explained["outcome"], explained["outputs"]) == ("converted", [])
-        first = run("convert", mask["series_uid"], "-c", conf)
-        study_uid = first["outputs"][0]["resource"].split("/")[1]
-        again = run("convert", f"studies/{study_uid}/series/{mask['series_uid']}", "-c", conf)
-        assert first["outputs"] == again["outputs"]
-        assert first["source_series_uid"] == case.source_series_uid
-        assert "orthanc_id" not in first["outputs"][0]
-        outputs += first["outputs"]
+    masks = [mask["series_uid"] for mask in case.document["mask_series"]]
+    explained = run("explain", masks[0], "-c", conf)
+    assert (explained["outcome"], explained["outputs"]) == ("converted", [])
+    assert Pacs(server).digests() == before
+    for uid in masks:
+        document = run("convert", uid, "-c", conf)
+        assert document["source_series_uid"] == case.source_series_uid
+        outputs += document["outputs"]
+    study_uid = outputs[0]["resource"].split("/")[1]
+    again = run("convert", f"studies/{study_uid}/series/{masks[0]}", "-c", conf)
+    assert again["outputs"] == outputs[:1]
+    assert "orthanc_id" not in outputs[0]
     after = Pacs(server).digests()
     assert len(after) - len(before) == len(outputs)
     assert {key: after[key] for key in before} == before
