@@ -88,9 +88,15 @@ class Index:
 
     def records(self, study: str, series: str = "") -> list[Record]:
         """Every series of a study, or the one that is named."""
+        found: list[Record] = []
         pages = self._paged("a study", lambda limit, offset: self._search(limit, offset, study, series), SERIES_UID)
-        wanted = [r for page in pages for r in page if first(r, STUDY_UID) in {study, ""}]
-        return [{**r, STUDY_UID: {"Value": [study]}} for r in wanted if not series or first(r, SERIES_UID) == series]
+        for page in pages:
+            of_study = [r for r in page if first(r, STUDY_UID) in {study, ""}]
+            wanted = [r for r in of_study if not series or first(r, SERIES_UID) == series]
+            found += [{**r, STUDY_UID: {"Value": [study]}} for r in wanted]
+            if series and found:
+                break
+        return found
 
     def studies_of(self, series: str) -> list[str]:
         """Studies that hold a series of this SeriesInstanceUID."""

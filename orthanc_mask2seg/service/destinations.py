@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from orthanc_mask2seg.addresses import Destination, DestinationKind
-from orthanc_mask2seg.errors import ConfigurationError, NotInArchive
+from orthanc_mask2seg.errors import ConfigurationError, Mask2SegError, NotInArchive
 from orthanc_mask2seg.jobs.port import JobRequest, Jobs, Run, RunAgain
 from orthanc_mask2seg.model import ArchiveKey, Outcome
 from orthanc_mask2seg.pacs.dicomweb import DicomwebArchive
@@ -95,6 +95,9 @@ class Deliveries:
             self._send(destination, ArchiveKey(request.instance_key))
         except NotInArchive:
             return _document(Outcome.SKIPPED, "deleted", "The segmentation is not in the archive any more.")
+        except Mask2SegError as error:
+            error.args = (f"{destination.label}: {error}",)
+            raise
         return _document(DELIVERED, None, f"The segmentation is in {destination.label}.")
 
     def _send(self, destination: Destination, instance: ArchiveKey) -> None:

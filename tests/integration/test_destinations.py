@@ -16,6 +16,10 @@ from orthanc_server import OrthancServer, free_port
 from pydicom import dcmread
 from pydicom.filebase import DicomBytesIO
 
+from orthanc_mask2seg.addresses import Destination, DestinationKind, DicomwebAddress
+from orthanc_mask2seg.jobs.port import JobRequest
+from orthanc_mask2seg.pacs.dicomweb import DicomwebArchive
+from orthanc_mask2seg.service.destinations import Deliveries
 from tests.builders import study, to_bytes
 from tests.integration.test_serve import Pacs, Service, until
 
@@ -158,3 +162,24 @@ def test_a_destination_that_nobody_knows_fails_alone_and_can_be_mended(site: Sit
     subprocess.run([PROGRAM, "jobs", "retry", job, "-c", service.configuration], check=True, timeout=60)
     until(lambda: deliveries(service)[label]["state"] == "done", "the second attempt", 60)
     check(site)
+
+
+def test_from_one_dicomweb_archive_to_another(site: Site) -> None:
+    """Without Orthanc's REST API on either side; again is nothing more."""
+    web = site.others["dicomweb"].start()
+    (content,) = (to_bytes(data) for data in study(seed=35).mask[:1])
+    with DicomwebArchive(address(site.pacs), 20) as here, DicomwebArchive(address(web), 20) as there:
+        receipt = here.store(content)
+        output = {"sop_instance_uid": receipt.sop_instance_uid, "resource": receipt.resource}
+        destination = Destination(kind=DestinationKind.DICOMWEB, name="there", dicomweb=address(web))
+        deliveries = Deliveries(here, [destination], 20)
+        request = JobRequest(series_key="s", series_instance_uid="1", study_instance_uid="2", version="v")
+        (order,) = deliveries.orders(request, {"outcome": "converted", "outputs": [output]})
+        for _ in range(2):
+            assert deliveries.deliver(order)["outcome"] == "delivered"
+        assert there.content(receipt.key) == content
+    assert len(Pacs(web).digests()) == 1
+
+
+def address(server: OrthancServer) -> DicomwebAddress:
+    return DicomwebAddress(url=f"{server.url}/dicom-web", username=server.username, password=server.password)

@@ -43,6 +43,10 @@ def by_dicomweb(server: OrthancServer, **more: object) -> dict[str, object]:
     } | more  # fmt: skip
 
 
+def by_orthanc(server: OrthancServer) -> dict[str, object]:
+    return {"OrthancUrl": server.url, "OrthancUsername": server.username, "OrthancPassword": server.password}
+
+
 def configuration(folder: Path, section: dict[str, object]) -> Path:
     path = folder / "mask2seg.json"
     path.write_text(json.dumps({"Mask2Seg": section}))
@@ -104,6 +108,9 @@ def test_convert_and_explain(way: tuple[OrthancServer, Case], tmp_path: Path) ->
     assert len(after) - len(before) == len(outputs)
     assert {key: after[key] for key in before} == before
     check(server, case, outputs, tmp_path)
+    by_rest = run("convert", masks[0], "-c", configuration(tmp_path, by_orthanc(server)))
+    assert by_rest["outputs"][0]["sop_instance_uid"] == outputs[0]["sop_instance_uid"]
+    assert Pacs(server).digests() == after, "both ways give the same bytes"
 
 
 @pytest.mark.parametrize("suite", ["bookworm", "trixie", "sid"])
@@ -216,7 +223,10 @@ def tls(shared_orthanc: OrthancServer, tmp_path: Path) -> Iterator[Proxy]:
     """Orthanc behind TLS, for those alone who show a certificate of its authority (`ca.pem`, `client.pem`)."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    authority.issue_cert("client").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "client.pem"))
+    client = authority.issue_cert("client")
+    client.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "client.pem"))
+    client.private_key_pem.write_to_path(str(tmp_path / "client.key"))
+    client.cert_chain_pems[0].write_to_path(str(tmp_path / "client.crt"))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(tmp_path / "ca.pem"))
     context.verify_mode = ssl.CERT_REQUIRED
     authority.issue_cert("127.0.0.1").configure_cert(context)
@@ -241,7 +251,7 @@ def test_mutual_tls(tls: Proxy, shared_orthanc: OrthancServer, tmp_path: Path) -
     ):
         document = run("convert", uid, "-c", configuration(tmp_path, address | wrong), code=4)
         assert document["reason"] == "archive_unreachable"
-    right = {"DicomwebCaFile": "ca.pem", "DicomwebCertificateFile": "client.pem"}
+    right = {"DicomwebCaFile": "ca.pem", "DicomwebCertificateFile": "client.crt", "DicomwebKeyFile": "client.key"}
     assert run("convert", uid, "-c", configuration(tmp_path, address | right))["outcome"] == "converted"
 
 

@@ -68,7 +68,7 @@ def delivered(destination, fault):
 
 
 def test_what_passes_is_left_to_the_queue():
-    with pytest.raises(ArchiveBusy):
+    with pytest.raises(ArchiveBusy, match="peer:second: full"):
         delivered(PEER, ArchiveBusy("full"))
 
 
