@@ -90,16 +90,8 @@ class DicomwebArchive(Archive, Journal):
                 yield self._index.series(record) if count is None else series_of(record, (), count)
 
     def series(self, key: ArchiveKey) -> Series:
-        """The series at a path."""
-        study, series = uids_of(key)
-
-        def read() -> Series:
-            found = self._index.records(study, series)
-            if not found:
-                raise NotInArchive("The archive holds no such series")
-            return self._index.series(found[0], listed=False)
-
-        return whole(read)
+        """The series at a path. Its instances are listed anew when their number has changed."""
+        return self._series(key, listed=True)
 
     def find_series(self, identifier: str) -> Series:
         """The series at that path or with that SeriesInstanceUID."""
@@ -189,11 +181,7 @@ class DicomwebArchive(Archive, Journal):
         status = self._http.delete(f"/{checked(instance)}")
         if status in OK:
             return
-        key, _, _ = instance.rpartition("/instances/")
-        try:
-            if instance not in self.series(ArchiveKey(key)).instance_keys:
-                return
-        except NotInArchive:
+        if not self._lists(instance):
             return
         raise NotSupported(f"The archive answered {status} to a deletion", hint="Delete it by the archive's own means.")
 
@@ -204,6 +192,17 @@ class DicomwebArchive(Archive, Journal):
     def last_change(self) -> int:
         """The newest sequence number."""
         return self._journal.last_change()
+
+    def _series(self, key: ArchiveKey, *, listed: bool) -> Series:
+        study, series = uids_of(key)
+
+        def read() -> Series:
+            found = self._index.records(study, series)
+            if not found:
+                raise NotInArchive("The archive holds no such series")
+            return self._index.series(found[0], listed=listed)
+
+        return whole(read)
 
     def _counts(self) -> Iterator[Counts]:
         for page in self._index.pages():
@@ -244,9 +243,10 @@ class DicomwebArchive(Archive, Journal):
 
     def _lists(self, instance: ArchiveKey) -> bool:
         try:
-            return instance in self.series(ArchiveKey(instance.rpartition("/instances/")[0])).instance_keys
+            series = self._series(ArchiveKey(instance.rpartition("/instances/")[0]), listed=False)
         except NotInArchive:
             return False
+        return instance in series.instance_keys
 
     def _held(self, key: ArchiveKey) -> bytes | None:
         try:

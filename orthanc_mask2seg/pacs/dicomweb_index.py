@@ -22,7 +22,7 @@ PAGE = 200
 OVERLAP = 20
 """Records that two pages share: so many may be deleted meanwhile without making a hole."""
 
-LISTED = 512
+LISTED = 128
 """Series whose instances are remembered, as long as their number stays the same."""
 
 TRIES = 3

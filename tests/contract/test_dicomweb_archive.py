@@ -5,12 +5,14 @@ from __future__ import annotations
 import http.server
 import io
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from contract import test_archive as suite
@@ -336,6 +338,47 @@ def test_an_archive_that_ignores_limit_and_offset_is_read_once(pretender: Preten
     assert len(pretender.asked) == 2
 
 
+def asked_page(reply: Reply) -> tuple[int, int]:
+    query = parse_qs(urlsplit(reply.path).query)
+    return int(query["limit"][0]), int(query.get("offset", ["0"])[0])
+
+
+@pytest.mark.parametrize("cap", [1, 7, 150])
+def test_an_archive_that_caps_the_limit_is_read_to_its_end(pretender: Pretender, cap: int) -> None:
+    series = [record(study="1.2", series=f"1.2.{n}", count=3) for n in range(20 * cap + 1)]
+
+    def answer(reply: Reply) -> None:
+        limit, offset = asked_page(reply)
+        reply.tell(series[offset : offset + min(limit, cap)])
+
+    pretender.answer = answer
+    with DicomwebArchive(pretender.address, 5) as archive:
+        assert len(list(archive.all_series())) == len(series)
+
+
+def test_a_list_that_cannot_be_read_on_is_said(pretender: Pretender, caplog: pytest.LogCaptureFixture) -> None:
+    """The archive gives as many as it is asked for, and the same ones for every offset."""
+    series = [record(study="1.2", series=f"1.2.{n}", count=3) for n in range(500)]
+    pretender.answer = lambda reply: reply.tell(series[: asked_page(reply)[0]])
+    with DicomwebArchive(pretender.address, 5) as archive:
+        assert len(list(archive.all_series())) == dicomweb_index.PAGE
+    assert "ignores 'offset'" in caplog.text
+
+
+def test_a_deletion_in_the_middle_of_a_scan_makes_no_hole(pretender: Pretender) -> None:
+    series = [record(study="1.2", series=f"1.2.{n}", count=3) for n in range(600)]
+
+    def answer(reply: Reply) -> None:
+        limit, offset = asked_page(reply)
+        reply.tell(series[offset : offset + limit])
+        del series[:5]
+
+    pretender.answer = answer
+    with DicomwebArchive(pretender.address, 5) as archive:
+        found = {scanned.series_instance_uid for scanned in archive.all_series()}
+    assert {f"1.2.{n}" for n in range(30, 600)} <= found
+
+
 def test_a_capped_list_of_instances_is_no_series(pretender: Pretender) -> None:
     """The archive counts 30 instances, gives 10, and ignores the offset."""
     instances = [record(study="1.2", series="1.2.3", sop=f"1.2.3.{n}") for n in range(10)]
@@ -515,7 +558,7 @@ def test_a_lost_reply_is_not_a_lost_instance(pretender: Pretender) -> None:
     def answer(reply: Reply) -> None:
         if reply.command == "POST" and not stow.posted:
             stow.posted = True
-            reply.connection.close()
+            reply.connection.shutdown(socket.SHUT_RDWR)
         else:
             stow(reply)
 
