@@ -12,11 +12,13 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import json5
 
+from orthanc_mask2seg.addresses import Destination, DestinationKind, DicomwebAddress, parse_destination
 from orthanc_mask2seg.core.rules import Rule, parse_rule
 from orthanc_mask2seg.errors import ConfigurationError
 
@@ -35,6 +37,16 @@ class Settings:
     orthanc_username: str = ""
     orthanc_password: str = ""
     orthanc_password_file: str = ""
+    dicomweb_url: str = ""
+    dicomweb_username: str = ""
+    dicomweb_password: str = ""
+    dicomweb_password_file: str = ""
+    dicomweb_token: str = ""
+    dicomweb_token_file: str = ""
+    dicomweb_certificate_file: str = ""
+    dicomweb_key_file: str = ""
+    dicomweb_ca_file: str = ""
+    destinations: tuple[Destination, ...] = ()
     state: str = ".state/mask2seg"
     status_host: str = "127.0.0.1"
     status_port: int = 8043
@@ -67,8 +79,14 @@ class Settings:
         shown = ((f.name, getattr(self, f.name)) for f in fields(self))
         return f"Settings({', '.join(f'{n}={v!r}' for n, v in shown if n not in SECRET)})"
 
+    @property
+    def dicomweb(self) -> DicomwebAddress | None:
+        """The archive, where it is not Orthanc by its REST API."""
+        values = {f.name: getattr(self, f"dicomweb_{f.name}") for f in fields(DicomwebAddress)}
+        return DicomwebAddress(**values) if self.dicomweb_url else None
 
-SECRET = frozenset({"orthanc_password"})
+
+SECRET = frozenset({"orthanc_password", "dicomweb_password", "dicomweb_token"})
 
 
 class Setting(NamedTuple):
@@ -109,6 +127,16 @@ SETTINGS = (
     Setting("OrthancUsername", "", "User of Orthanc's REST API; empty for the first of RegisteredUsers, if any."),
     Setting("OrthancPassword", "", "Its password. Better: OrthancPasswordFile."),
     Setting("OrthancPasswordFile", "path", "File that holds the password."),
+    Setting("DicomwebUrl", "URL", "Root of a DICOMweb archive, in place of Orthanc's REST API: see docs/dicomweb.md."),
+    Setting("DicomwebUsername", "", "User of the DICOMweb archive (HTTP basic authentication)."),
+    Setting("DicomwebPassword", "", "Its password. Better: DicomwebPasswordFile."),
+    Setting("DicomwebPasswordFile", "path", "File that holds the password; read anew for each request."),
+    Setting("DicomwebToken", "", "Bearer token of the DICOMweb archive. Better: DicomwebTokenFile."),
+    Setting("DicomwebTokenFile", "path", "File that holds the token; read anew for each request."),
+    Setting("DicomwebCertificateFile", "path", "Certificate that this client shows (PEM), for mutual TLS."),
+    Setting("DicomwebKeyFile", "path", "Its key (PEM), if it is not in the same file."),
+    Setting("DicomwebCaFile", "path", "Authorities that may have signed the archive's certificate (PEM), no others."),
+    Setting("Destinations", "list", "Places that get a copy of every result: see docs/dicomweb.md."),
     Setting("State", "path", "Folder of all state of the service; relative to the configuration file."),
     Setting("StatusHost", "", "Address that the status page listens on."),
     Setting("StatusPort", "", "Port of the status page; 0 turns it off.", lambda v: 0 <= v <= 65535),
@@ -176,9 +204,23 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     values |= _from_section(document.get(SECTION, {}), base)
     values |= _from_environment(environ)
     settings = Settings(**values)
+    _check_archives(settings)
     if settings.orthanc_password_file:
         settings = Settings(**{**_as_dict(settings), "orthanc_password": _secret(settings.orthanc_password_file)})
     return settings
+
+
+def _check_archives(settings: Settings) -> None:
+    try:
+        archive = settings.dicomweb
+    except ValueError as error:
+        raise ConfigurationError(f"The DICOMweb archive (settings Dicomweb...): {error}") from None
+    labels = [destination.label for destination in settings.destinations]
+    if len(set(labels)) < len(labels):
+        raise ConfigurationError("Two destinations have the same name", hint='Give each a "Name" of its own.')
+    kinds = {destination.kind for destination in settings.destinations}
+    if archive is not None and kinds - {DestinationKind.DICOMWEB}:
+        raise ConfigurationError("Peers and modalities are Orthanc's: they are no destinations beside DicomwebUrl")
 
 
 def _as_dict(settings: Settings) -> dict[str, Any]:
@@ -223,7 +265,7 @@ def _from_section(section: Mapping[str, Any], base: Path) -> dict[str, Any]:
         setting = _BY_NAME.get(name)
         if setting is None:
             raise ConfigurationError(_unknown(f'"{SECTION}": "{name}"', name, _BY_NAME))
-        values[setting.field] = _checked(setting, value, f'"{SECTION}": "{name}"')
+        values[setting.field] = _checked(setting, value, f'"{SECTION}": "{name}"', base)
         if setting.unit == "path" and values[setting.field] and value not in setting.words:
             values[setting.field] = str(base / values[setting.field])
     return values
@@ -238,7 +280,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         setting = by_variable.get(variable)
         if setting is None:
             raise ConfigurationError(_unknown(f"environment variable {variable}", variable, by_variable))
-        values[setting.field] = _checked(setting, _parsed(setting, text), variable)
+        values[setting.field] = _checked(setting, _parsed(setting, text), variable, Path.cwd())
     return values
 
 
@@ -259,11 +301,12 @@ def _parsed(setting: Setting, text: str) -> Any:
         raise ConfigurationError(f"{setting.variable} must be of type {type(default).__name__}") from error
 
 
-def _checked(setting: Setting, value: Any, where: str) -> Any:
+def _checked(setting: Setting, value: Any, where: str, base: Path) -> Any:
     default = getattr(_DEFAULTS, setting.field)
     wanted = type(default)
     if wanted is tuple:
-        return _rules(value, where)
+        parse = parse_rule if setting.field == "rules" else partial(parse_destination, base=base)
+        return _several(value, where, parse)
     if wanted is float and type(value) is int:
         value = float(value)
     if type(value) is not wanted:
@@ -274,16 +317,16 @@ def _checked(setting: Setting, value: Any, where: str) -> Any:
     return value
 
 
-def _rules(value: Any, where: str) -> tuple[Rule, ...]:
+def _several(value: Any, where: str, parse: Callable[[Any], Any]) -> tuple[Any, ...]:
     if not isinstance(value, list):
-        raise ConfigurationError(f"{where} must be a list of rules")
-    rules = []
+        raise ConfigurationError(f"{where} must be a list")
+    parsed = []
     for number, document in enumerate(value, start=1):
         try:
-            rules.append(parse_rule(document))
+            parsed.append(parse(document))
         except ValueError as error:
-            raise ConfigurationError(f"{where}, rule {number}: {error}") from error
-    return tuple(rules)
+            raise ConfigurationError(f"{where}, number {number}: {error}") from error
+    return tuple(parsed)
 
 
 def _secret(path: str) -> str:

@@ -11,6 +11,7 @@ can mend it and whether trying again helps:
     - ArchiveDenied           401 or 403; the user mends the credentials
     - ArchiveRejected         it will not take this; trying again does not help
     - NotInArchive            the series or instance is not there
+    - NotSupported            it has no such function
     - StoreMismatch           what the PACS holds is not what was sent
   + VerificationError         the encoded SEG does not hold the mask's voxels; nothing is stored
   + StateError                the state folder is in use or unreadable
@@ -81,6 +82,12 @@ class NotInArchive(ArchiveError):
 
     code = "not_in_archive"
     hint = "Check the identifier; the series may have been deleted meanwhile."
+
+
+class NotSupported(ArchiveError):
+    """The PACS has no such function."""
+
+    code = "not_supported"
 
 
 class StoreMismatch(ArchiveError):

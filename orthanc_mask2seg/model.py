@@ -100,6 +100,9 @@ class Series:
         The archive's addresses of the instances, in no particular order.
     last_update
         The archive's own mark of the last arrival in this series; only compared for equality.
+    instance_count
+        How many instances the archive counts, where that is its only mark of an arrival. `instance_keys` may then be
+        empty in a scan of all series.
     """
 
     key: ArchiveKey
@@ -113,11 +116,13 @@ class Series:
     station_name: str = ""
     instance_keys: tuple[ArchiveKey, ...] = ()
     last_update: str = ""
+    instance_count: int | None = None
 
     @property
     def version(self) -> str:
         """Digest of what would change if an instance came, went or was replaced (32 hexadecimal digits)."""
-        text = "\n".join([self.key, self.last_update, *sorted(self.instance_keys)])
+        known = sorted(self.instance_keys) if self.instance_count is None else [str(self.instance_count)]
+        text = "\n".join([self.key, self.last_update, *known])
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -310,7 +315,13 @@ class SegmentReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputReport:
-    """Something that was written: into a folder (`path`) or into Orthanc (`orthanc_id`); digest of the DICOM file."""
+    """Something that was written: into a folder (`path`), Orthanc (`orthanc_id`) or DICOMweb (`resource`).
+
+    Attributes
+    ----------
+    sha256
+        Digest of the DICOM file.
+    """
 
     kind: str
     sop_instance_uid: Uid
@@ -318,6 +329,13 @@ class OutputReport:
     path: str | None = None
     orthanc_id: str | None = None
     sha256: str | None = None
+    resource: str | None = None
+
+    @property
+    def key(self) -> ArchiveKey | None:
+        """Where an archive holds it; None in a folder."""
+        address = self.orthanc_id or self.resource
+        return ArchiveKey(address) if address else None
 
     def document(self) -> dict[str, Any]:
         """JSON form, without the address that does not apply."""
@@ -326,13 +344,20 @@ class OutputReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """An archive's proven answer to a store: it holds these bytes (`created` is False if it did before)."""
+    """An archive's proven answer to a store: it holds these bytes (`created` is False if it did before).
+
+    Attributes
+    ----------
+    path, resource
+        The key, where it is a path of a file or one below the root of a DICOMweb service.
+    """
 
     key: ArchiveKey
     sop_instance_uid: Uid
     series_instance_uid: Uid
     created: bool
     path: str | None = None
+    resource: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

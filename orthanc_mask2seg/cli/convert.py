@@ -11,7 +11,7 @@ import typer
 
 from orthanc_mask2seg import config
 from orthanc_mask2seg.cli.answers import faults, finish
-from orthanc_mask2seg.cli.options import ConfigOption, JsonOption, TrustOption, archive_of, settings_of
+from orthanc_mask2seg.cli.options import ConfigOption, JsonOption, TrustOption, settings_of
 from orthanc_mask2seg.errors import ConfigurationError
 from orthanc_mask2seg.model import Result
 
@@ -80,9 +80,9 @@ def _run(
 
 
 def _run_in_pacs(series: str, source: str | None, settings: config.Settings, *, store: bool) -> tuple[Result, ...]:
-    from orthanc_mask2seg.service import pipeline, record
+    from orthanc_mask2seg.service import archives, pipeline, record
 
-    archive = archive_of(settings)
+    archive = archives.open_archive(settings)
     task = pipeline.Task(
         masks=(archive.find_series(series),),
         sources=(archive.find_series(source),) if source else None,

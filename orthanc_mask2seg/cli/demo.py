@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from orthanc_mask2seg.cli.answers import faults, print_json, progress
-from orthanc_mask2seg.cli.options import ConfigOption, JsonOption, archive_of, settings_of
+from orthanc_mask2seg.cli.options import ConfigOption, JsonOption, orthanc_of, settings_of
 
 
 def demo(
@@ -25,7 +25,7 @@ def demo(
 
         console = Console(stderr=True)
         report = run.run(
-            archive_of(settings),
+            orthanc_of(settings),
             count=count,
             seed=seed,
             timeout_s=timeout,

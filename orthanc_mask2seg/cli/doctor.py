@@ -11,7 +11,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from orthanc_mask2seg.cli.answers import EXIT_REFUSED, faults, inert, print_json
-from orthanc_mask2seg.cli.options import ConfigOption, JsonOption, archive_of, settings_of
+from orthanc_mask2seg.cli.options import ConfigOption, JsonOption, orthanc_of, settings_of
 
 if TYPE_CHECKING:
     from orthanc_mask2seg.core.diagnosis import Finding
@@ -37,7 +37,7 @@ def doctor(
         settings = settings_of(config_file, None)
         from orthanc_mask2seg.service import doctor as service
 
-        with archive_of(settings) as archive:
+        with orthanc_of(settings) as archive:
             report = service.examine(archive, settings, series)
         if as_json:
             print_json(report.document())

@@ -29,8 +29,8 @@ def settings_of(config_file: Path | None, state: Path | None) -> config.Settings
     return settings if state is None else dataclasses.replace(settings, state=str(state))
 
 
-def archive_of(settings: config.Settings) -> OrthancArchive:
-    """The PACS of the settings."""
+def orthanc_of(settings: config.Settings) -> OrthancArchive:
+    """The Orthanc of the settings, for what only Orthanc can be asked."""
     from orthanc_mask2seg.pacs.orthanc_rest import OrthancArchive
 
     return OrthancArchive(

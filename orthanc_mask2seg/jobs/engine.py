@@ -28,10 +28,12 @@ from orthanc_mask2seg.jobs.reader import (
     QUEUE,
     WORKFLOW,
     History,
+    queue_of,
 )
 
 POLLING_SECONDS = 0.2
 """Time between two looks at the queue: a job starts after half of this in the mean."""
+DELIVERY_POLLING_SECONDS = 1.0
 DEATHS_BEFORE_QUARANTINE = 3
 """A job is put aside that was running each time the process died, so often."""
 
@@ -66,7 +68,9 @@ class Engine:
     state
         Folder of the state; only one engine may use it at a time.
     workers
-        Jobs run at the same time.
+        Conversions run at the same time.
+    destinations
+        Labels of those that get results; one delivery to each runs at a time, beside the conversions.
     url
         Database, where it is not the embedded one in `state`.
 
@@ -81,11 +85,13 @@ class Engine:
         state: Path,
         *,
         workers: int = 1,
+        destinations: Sequence[str] = (),
         url: str = "",
         backoff: Backoff | None = None,
         polling_seconds: float = POLLING_SECONDS,
     ) -> None:
         self._workers, self._polling_seconds = workers, polling_seconds
+        self._destinations = tuple(destinations)
         self._backoff = backoff or Backoff()
         self._lock = lock(state)
         self._url = url or database_url(state)
@@ -115,6 +121,13 @@ class Engine:
             polling_interval_sec=self._polling_seconds,
             on_conflict="always_update",
         )
+        for destination in self._destinations:
+            DBOS.register_queue(
+                queue_of(destination),
+                worker_concurrency=1,
+                polling_interval_sec=max(self._polling_seconds, DELIVERY_POLLING_SECONDS),
+                on_conflict="always_update",
+            )
 
     def enqueue(self, request: JobRequest, delay_seconds: float = 0.0) -> str:
         """Ask for a job and return its id; nothing happens where the same job was asked for before."""

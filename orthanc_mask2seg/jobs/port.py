@@ -13,7 +13,7 @@ from orthanc_mask2seg.model import ArchiveKey, Uid
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
-    """What to convert: one version of one mask series.
+    """What to convert: one version of one mask series. Or what to deliver: one of its results.
 
     Attributes
     ----------
@@ -22,11 +22,13 @@ class JobRequest:
     rested
         The series has been quiet for long: convert it even if slices of its source lack a mask.
     origin
-        Who asked: "watcher", "study" (its study has changed), "button", "backfill".
+        Who asked: "watcher", "study" (its study has changed), "button", "backfill"; "delivery" for one of its results.
     study_version
         Digest of the other series of the study, for work that is done again because they have changed.
     job_id
         Name of the job that does it, told by the queue.
+    destination, instance_key
+        Where a result goes, and which; `version` is then its SOPInstanceUID.
     """
 
     series_key: ArchiveKey
@@ -37,11 +39,16 @@ class JobRequest:
     origin: str = "watcher"
     study_version: str = ""
     job_id: str = field(default="", compare=False)
+    destination: str = ""
+    instance_key: str = ""
 
     @property
     def key(self) -> str:
         """Name of the job (24 hexadecimal digits): the same work has the same name, whoever asks for it."""
-        text = "\n".join([self.series_key, self.version, str(self.rested), self.study_version])
+        parts = [self.series_key, self.version, str(self.rested), self.study_version]
+        if self.destination:
+            parts = [self.destination, self.instance_key, self.version]
+        text = "\n".join(parts)
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
     def document(self) -> dict[str, Any]:

@@ -27,6 +27,12 @@ APPLICATION_VERSION = "1"
 QUEUE = "masks"
 WORKFLOW = "convert"
 
+
+def queue_of(destination: str) -> str:
+    """Queue of the deliveries to a destination, so that one that is down holds up nobody; '' for conversions."""
+    return f"to {destination}" if destination else QUEUE
+
+
 _STATES = {
     "DELAYED": JobState.WAITING,
     "ENQUEUED": JobState.WAITING,
@@ -73,7 +79,7 @@ class History:
         """Ask for one attempt of a job."""
         options: EnqueueOptions = {
             "workflow_name": WORKFLOW,
-            "queue_name": QUEUE,
+            "queue_name": queue_of(request.destination),
             "workflow_id": workflow_id,
             "app_version": APPLICATION_VERSION,
         }
@@ -123,7 +129,7 @@ class History:
             self._client.set_workflow_delay(status.workflow_id, delay_seconds=0.0)
         elif status.status not in {"PENDING", "ENQUEUED"}:
             with suppress(dbos_error.DBOSException):  # somebody else was faster
-                self._client.rewind_workflow(status.workflow_id, queue_name=QUEUE)
+                self._client.rewind_workflow(status.workflow_id, queue_name=status.queue_name or QUEUE)
         return job_id
 
     def release(self, executor: str) -> int:
@@ -132,7 +138,7 @@ class History:
             status="PENDING", name=WORKFLOW, executor_id=executor, load_input=False, load_output=False
         )
         for status in running:
-            self._client.resume_workflow(status.workflow_id, queue_name=QUEUE)
+            self._client.resume_workflow(status.workflow_id, queue_name=status.queue_name or QUEUE)
         return len(running)
 
     def _newest(self, job_id: str) -> WorkflowStatus | None:

@@ -11,49 +11,43 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import logging
-import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pyorthanc
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 
 from orthanc_mask2seg.errors import (
-    ArchiveBusy,
-    ArchiveDenied,
-    ArchiveError,
     ArchiveRejected,
     ArchiveUnreachable,
     ConfigurationError,
-    NotInArchive,
 )
 from orthanc_mask2seg.pacs.orthanc_json import understood
+from orthanc_mask2seg.pacs.transfer import (
+    DEADLINE_TIMEOUTS,
+    HEADERS,
+    MAX_INDEX_BYTES,
+    MAX_INSTANCE_BYTES,
+    Adapter,
+    ConnectionDropped,
+    Guard,
+    Upload,
+    fault_of,
+    quieten,
+    received,
+    refuse_compressed,
+    repeated,
+)
 
 CONNECTIONS = 4
 """Connections of each of the two clients."""
 
 KEEP_ALIVE_SECONDS = 0.5
 """Idle connections are dropped after this; Orthanc does it after 1 s."""
-
-DEADLINE_TIMEOUTS = 10
-"""An answer or an upload that takes so many timeouts in all is given up, however steadily it trickles."""
-
-MAX_INSTANCE_BYTES = 2 << 30
-"""Largest DICOM file that is taken."""
-
-MAX_INDEX_BYTES = 256 << 20
-"""Largest answer about the index that is taken."""
-
-BLOCK = 1 << 20
-"""Bytes sent or received at a time."""
-
-HEADERS = {"Accept-Encoding": "identity", "User-Agent": "orthanc-mask2seg"}
 
 _CHATTY_LOGGERS = ("httpx", "httpcore", "urllib3")
 
@@ -66,12 +60,6 @@ _DROPPED = (
     urllib3.exceptions.HTTPError,
 )
 _OTHER = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, requests.RequestException, OSError)
-
-T = TypeVar("T")
-
-
-class ConnectionDropped(ArchiveUnreachable):
-    """The connection was refused or broke."""
 
 
 class OrthancHttp:
@@ -88,7 +76,7 @@ class OrthancHttp:
     def __init__(
         self, url: str, username: str, password: str, timeout: float, *, max_bytes: int = MAX_INSTANCE_BYTES
     ) -> None:
-        _quieten()
+        quieten(*_CHATTY_LOGGERS)
         self.url = _checked_url(url)
         self._timeout = timeout
         self._deadline = timeout * DEADLINE_TIMEOUTS
@@ -114,7 +102,7 @@ class OrthancHttp:
             with self._guarded(), self._requested("GET", path) as response:
                 return response.status_code, self._body(response)
 
-        status, body = _repeated(send)
+        status, body = repeated(send)
         _check(what, status, body)
         return body
 
@@ -122,18 +110,18 @@ class OrthancHttp:
         self, method: str, path: str, *, content: bytes = b"", accept: str = "application/json"
     ) -> tuple[int, bytes]:
         """Ask, and take whatever it answers: (status, body). For questions where a refusal is an answer, too."""
-        data = _Upload(content, self._deadline) if content else None  # an empty stream would be sent in chunks
+        data = Upload(content, self._deadline) if content else None  # an empty stream would be sent in chunks
         with self._guarded(), self._requested(method, path, data, {"Accept": accept}) as response:
             return response.status_code, self._body(response)
 
     def send(self, what: str, method: str, path: str, content: bytes = b"") -> None:
         """Write something small that may be written twice."""
-        status, body = _repeated(lambda: self.ask(method, path, content=content))
+        status, body = repeated(lambda: self.ask(method, path, content=content))
         _check(what, status, body)
 
     def post(self, what: str, path: str, content: bytes) -> Any:
         """Upload a file, once, and read the JSON answer."""
-        upload = _Upload(content, self._deadline)
+        upload = Upload(content, self._deadline)
         with self._guarded(), self._requested("POST", path, data=upload) as response:
             status, body = response.status_code, self._body(response)
         _check(what, status, body)
@@ -163,7 +151,7 @@ class OrthancHttp:
                 answer: httpx.Response = call(self._client)
                 return answer
 
-        answer = _repeated(send)
+        answer = repeated(send)
         _check(what, answer.status_code, answer.content)
         return answer
 
@@ -182,14 +170,7 @@ class OrthancHttp:
         )
 
     def _body(self, response: requests.Response) -> bytes:
-        """Read an answer block by block, watching its size and the time that it takes."""
-        _refuse_compressed(response.headers.get("Content-Encoding"))
-        guard = _Guard(self._max_bytes, self._deadline)
-        received = io.BytesIO()
-        while block := response.raw.read1(BLOCK, decode_content=False):
-            guard.passed(len(block))
-            received.write(block)
-        return received.getvalue()
+        return received(response, self._max_bytes, self._deadline)
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -205,46 +186,10 @@ class OrthancHttp:
             raise ArchiveRejected(f"The request to Orthanc failed ({type(error).__name__})") from None
 
 
-def _repeated(send: Callable[[], T]) -> T:
-    """Send, and once more when the connection drops: Orthanc may have closed it as idle."""
-    try:
-        return send()
-    except ConnectionDropped:
-        return send()
-
-
-class _Guard:
-    """Counts the bytes and the seconds of one transfer."""
-
-    def __init__(self, max_bytes: int, seconds: float) -> None:
-        self._left = max_bytes
-        self._end = time.monotonic() + seconds
-
-    def passed(self, count: int) -> None:
-        self._left -= count
-        if self._left < 0:
-            raise ArchiveRejected("Orthanc's answer is larger than is accepted")
-        if time.monotonic() > self._end:
-            raise ArchiveUnreachable("A transfer from or to Orthanc did not end in time")
-
-
-class _Upload(io.BytesIO):
-    """Content to be sent: watches the deadline, and shares the bytes instead of copying them."""
-
-    def __init__(self, content: bytes, seconds: float) -> None:
-        super().__init__(content)
-        self._guard = _Guard(len(content), seconds)
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        block = super().read(size)
-        self._guard.passed(0)
-        return block
-
-
 class _GuardedStream(httpx.SyncByteStream):
     """The body of an answer, watched."""
 
-    def __init__(self, inner: httpx.SyncByteStream, guard: _Guard) -> None:
+    def __init__(self, inner: httpx.SyncByteStream, guard: Guard) -> None:
         self._inner = inner
         self._guard = guard
 
@@ -267,23 +212,16 @@ class _GuardedTransport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         response = self._inner.handle_request(request)
         try:
-            _refuse_compressed(response.headers.get("content-encoding"))
+            refuse_compressed(response.headers.get("content-encoding"))
         except ArchiveRejected:
             response.close()
             raise
         assert isinstance(response.stream, httpx.SyncByteStream)
-        response.stream = _GuardedStream(response.stream, _Guard(MAX_INDEX_BYTES, self._seconds))
+        response.stream = _GuardedStream(response.stream, Guard(MAX_INDEX_BYTES, self._seconds))
         return response
 
     def close(self) -> None:
         self._inner.close()
-
-
-class _Adapter(HTTPAdapter):
-    """requests' adapter with larger blocks: uploads leave in pieces of `BLOCK` bytes, not of 16 kB."""
-
-    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any) -> None:
-        super().init_poolmanager(connections, maxsize, block, blocksize=BLOCK, **pool_kwargs)
 
 
 def _bytes_session(username: str, password: str) -> requests.Session:
@@ -292,7 +230,7 @@ def _bytes_session(username: str, password: str) -> requests.Session:
     session.headers.update(HEADERS)
     if username:
         session.auth = HTTPBasicAuth(username.encode(), password.encode())
-    adapter = _Adapter(pool_connections=1, pool_maxsize=CONNECTIONS, max_retries=0, pool_block=True)
+    adapter = Adapter(pool_connections=1, pool_maxsize=CONNECTIONS, max_retries=0, pool_block=True)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     return session
@@ -307,35 +245,12 @@ def _checked_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def _quieten() -> None:
-    """Keep the HTTP libraries from writing whole URLs into the log."""
-    for name in _CHATTY_LOGGERS:
-        logger = logging.getLogger(name)
-        if logger.getEffectiveLevel() < logging.WARNING or logger.level == logging.NOTSET:
-            logger.setLevel(logging.WARNING)
-
-
-def _refuse_compressed(encoding: str | None) -> None:
-    if encoding and encoding.strip().lower() != "identity":
-        raise ArchiveRejected("Orthanc, or a proxy before it, sent a compressed answer, which was not asked for")
-
-
 def _check(what: str, status: int, body: bytes) -> None:
     """Raise what a status code means."""
     if requests.codes.ok <= status < requests.codes.multiple_choices:
         return
     detail = _orthanc_status(body)
-    raise _fault(status)(f"Orthanc answered {status} to {what}{detail}")
-
-
-def _fault(status: int) -> type[ArchiveError]:
-    if status in {requests.codes.unauthorized, requests.codes.forbidden}:
-        return ArchiveDenied
-    if status == requests.codes.not_found:
-        return NotInArchive
-    if status == requests.codes.too_many_requests or status >= requests.codes.internal_server_error:
-        return ArchiveBusy
-    return ArchiveRejected
+    raise fault_of(status)(f"Orthanc answered {status} to {what}{detail}")
 
 
 def _orthanc_status(body: bytes) -> str:

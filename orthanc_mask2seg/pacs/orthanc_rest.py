@@ -4,34 +4,33 @@ from __future__ import annotations
 
 import json
 import threading
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 from pydicom import Dataset
 
+from orthanc_mask2seg.addresses import DestinationKind
 from orthanc_mask2seg.errors import (
+    ArchiveBusy,
     ArchiveRejected,
     ArchiveUnreachable,
     NotInArchive,
     StoreMismatch,
 )
 from orthanc_mask2seg.model import ArchiveKey, Change, Receipt, Series, Uid
-from orthanc_mask2seg.pacs.orthanc_http import CONNECTIONS, MAX_INSTANCE_BYTES, ConnectionDropped, OrthancHttp
+from orthanc_mask2seg.pacs.orthanc_http import CONNECTIONS, OrthancHttp
 from orthanc_mask2seg.pacs.orthanc_json import ORTHANC_ID, UID, checked_id, headers_from, series_from, understood
 from orthanc_mask2seg.pacs.part10 import Identity, digest_of, identity_of
 from orthanc_mask2seg.pacs.port import Archive, ChangesPage, Journal
+from orthanc_mask2seg.pacs.transfer import MAX_INSTANCE_BYTES, ConnectionDropped, fetched
 
 PAGE = 200
 """Series asked for at a time by a scan."""
 
 OVERLAP = 20
 """Series that two pages of a scan share: so many may be deleted meanwhile without making a hole."""
-
-AHEAD = 8
-"""Instances fetched or waiting to be taken, beyond the one that is being worked on."""
 
 MAX_STUDIES_KEPT = 20_000
 """Studies whose StudyInstanceUID is remembered. Orthanc's key is a hash of it, so it never goes stale."""
@@ -41,6 +40,7 @@ DICOMWEB_ROOT = "/dicom-web"
 
 NOTE = 4321
 """Number of the metadata that holds our note on a series: every Orthanc takes numbers from 1024 on as they are."""
+_COLLECTIONS = {DestinationKind.PEER: "peers", DestinationKind.MODALITY: "modalities"}
 
 ALREADY_STORED = "AlreadyStored"
 FILTERED_OUT = "FilteredOut"
@@ -199,16 +199,7 @@ class OrthancArchive(Archive, Journal):
 
     def contents(self, instances: tuple[ArchiveKey, ...]) -> Iterator[bytes]:
         """The DICOM files of several instances, in order, fetched over several connections."""
-        waiting = deque(instances)
-        fetched: deque[Future[bytes]] = deque()
-        with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="fetch") as pool:
-            try:
-                while waiting or fetched:
-                    while waiting and len(fetched) < AHEAD:
-                        fetched.append(pool.submit(self.content, waiting.popleft()))
-                    yield fetched.popleft().result()
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+        return fetched(self.content, instances, CONNECTIONS)
 
     def store(self, content: bytes) -> Receipt:
         """Store a DICOM file and prove that it is there, byte for byte.
@@ -266,6 +257,27 @@ class OrthancArchive(Archive, Journal):
         except NotInArchive:
             return None
         return found.decode("utf-8", "replace")
+
+    def forward(self, kind: DestinationKind, name: str, instance: ArchiveKey) -> None:
+        """Let Orthanc send an instance to one of its peers or modalities, and wait until that took it.
+
+        Raises
+        ------
+        NotInArchive
+            There is no such instance, or Orthanc knows no such peer or modality.
+        """
+        url = f"{self._http.url}/{_COLLECTIONS[kind]}/{quote(name, safe='')}/store"
+        body = json.dumps({"Resources": [checked_id(instance)], "Synchronous": True})
+        reply = self._http.index("a delivery", lambda client: client.post(url, content=body))
+        with understood("a delivery"):
+            sent, failed = int(reply["InstancesCount"]), int(reply["FailedInstancesCount"])
+        if failed or not sent:
+            raise ArchiveBusy(f"The {kind} did not take the instance from Orthanc")
+
+    def knows_destination(self, kind: DestinationKind, name: str) -> bool:
+        """Whether Orthanc has a peer or modality of that name."""
+        url = f"{self._http.url}/{_COLLECTIONS[kind]}"
+        return name in self._http.index("its destinations", lambda client: client.get(url))
 
     def changes(self, since: int, limit: int) -> ChangesPage:
         """A page of `/changes`.

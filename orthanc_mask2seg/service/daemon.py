@@ -18,7 +18,8 @@ from orthanc_mask2seg.core.encode import warm_up
 from orthanc_mask2seg.errors import Mask2SegError
 from orthanc_mask2seg.jobs.engine import Engine
 from orthanc_mask2seg.jobs.ledger import SqlLedger
-from orthanc_mask2seg.pacs.orthanc_rest import OrthancArchive
+from orthanc_mask2seg.service.archives import archive_url, open_archive
+from orthanc_mask2seg.service.destinations import Deliveries
 from orthanc_mask2seg.service.naming import naming_of
 from orthanc_mask2seg.service.sieve import passes_over
 from orthanc_mask2seg.service.status import ServiceState
@@ -46,7 +47,7 @@ def serve(
     Parameters
     ----------
     archive
-        What to watch; the Orthanc of the settings by default.
+        What to watch; the archive of the settings by default.
     start_page
         The status page, which lives in a room above this one.
 
@@ -59,18 +60,17 @@ def serve(
     """
     logs.prepare(settings.log_level)
     stop = stop or threading.Event()
-    source = archive or OrthancArchive(
-        settings.orthanc_url, settings.orthanc_username, settings.orthanc_password, settings.timeout_seconds
-    )
+    source = archive or open_archive(settings)
     naming_of(settings)  # a label table that cannot be read is said now, not at the first mask
     state = Path(settings.state)
-    engine = Engine(state, workers=settings.workers)
+    deliveries = Deliveries(source, settings.destinations, settings.timeout_seconds)
+    engine = Engine(state, workers=settings.workers, destinations=[d.label for d in settings.destinations])
     ledger = SqlLedger(state)
     watcher = Watcher(source, ledger, engine, settings, lambda series: passes_over(source, series, settings))
     about = ServiceState(
-        version=__version__, archive=settings.orthanc_url, state=state, jobs=engine, watcher=watcher.status
+        version=__version__, archive=archive_url(settings), state=state, jobs=engine, watcher=watcher.status
     )
-    engine.start(make_runner(source, ledger, settings), watcher.job_ended)
+    engine.start(deliveries.wrap(make_runner(source, ledger, settings), engine), watcher.job_ended)
     stop_page = _nothing
     if start_page is not None and settings.status_port:
         try:
@@ -100,7 +100,7 @@ def _nothing() -> None:
 
 def _banner(settings: Settings, *, page: bool) -> str:
     address = f"status page http://{settings.status_host}:{settings.status_port}/; " if page else ""
-    return f"mask2seg {__version__} serving {settings.orthanc_url}; {address}state in {settings.state}\n"
+    return f"mask2seg {__version__} serving {archive_url(settings)}; {address}state in {settings.state}\n"
 
 
 def _leave() -> None:

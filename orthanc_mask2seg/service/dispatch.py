@@ -66,7 +66,9 @@ class Dispatch:
         return [key for key in self._known if key not in there][:most]
 
     def job_ended(self, request: JobRequest, document: dict[str, Any]) -> None:
-        """Note how a job ended."""
+        """Note how a job ended; a delivery is nothing that a series waits for."""
+        if request.destination:
+            return
         outcome, reason = str(document["outcome"]), str(document.get("reason") or "")
         with self._lock:
             self._counters.outcomes[outcome] += 1

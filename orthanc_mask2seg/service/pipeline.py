@@ -299,6 +299,7 @@ def _store(archive: Archive, segmentation: Segmentation) -> tuple[Receipt, bytes
                     sop_instance_uid=segmentation.sop_instance_uid,
                     series_instance_uid=segmentation.series_instance_uid,
                     created=False,
+                    resource=key if "/" in key else None,  # a path below the root of a DICOMweb service
                 )
                 return receipt, content
         raise
@@ -310,7 +311,8 @@ def _output(receipt: Receipt, sha256: str) -> OutputReport:
         sop_instance_uid=receipt.sop_instance_uid,
         series_uid=receipt.series_instance_uid,
         path=receipt.path,
-        orthanc_id=None if receipt.path else receipt.key,
+        orthanc_id=None if receipt.path or receipt.resource else receipt.key,
+        resource=receipt.resource,
         sha256=sha256,
     )
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from orthanc_mask2seg.config import Settings
-from orthanc_mask2seg.errors import NotInArchive
+from orthanc_mask2seg.errors import NotInArchive, NotSupported
 from orthanc_mask2seg.jobs.port import JobRequest, Ledger, Run, RunAgain, Stored
 from orthanc_mask2seg.model import ArchiveKey, Outcome, Reason, Result, Series
 from orthanc_mask2seg.pacs.port import Archive
@@ -15,6 +16,8 @@ from orthanc_mask2seg.service.pipeline import NotYet, convert_series
 from orthanc_mask2seg.service.record import record
 
 Convert = Callable[..., Result | NotYet]
+
+_log = logging.getLogger(__name__)
 
 
 def make_runner(archive: Archive, ledger: Ledger, settings: Settings, convert: Convert = convert_series) -> Run:
@@ -86,9 +89,9 @@ def _superseding_key(request: JobRequest, result: Result, settings: Settings) ->
 def _supersede(archive: Archive, ledger: Ledger, key: ArchiveKey, result: Result) -> None:
     """Delete what this service stored for earlier versions of the mask, now that a newer one is there."""
     new = tuple(
-        Stored(series_key=key, orthanc_id=ArchiveKey(output.orthanc_id), sop_instance_uid=output.sop_instance_uid)
+        Stored(series_key=key, orthanc_id=output.key, sop_instance_uid=output.sop_instance_uid)
         for output in result.outputs
-        if output.orthanc_id
+        if output.key
     )
     if not new:
         return
@@ -96,5 +99,8 @@ def _supersede(archive: Archive, ledger: Ledger, key: ArchiveKey, result: Result
     current = {stored.orthanc_id for stored in new}
     for old in ledger.stored(key):
         if old.orthanc_id not in current:
-            archive.delete_instance(old.orthanc_id)
+            try:
+                archive.delete_instance(old.orthanc_id)
+            except NotSupported as error:
+                _log.warning("series %s: the SEG before this one stays (%s)", key, error.code)
             ledger.drop_stored(old)

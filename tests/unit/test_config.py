@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -90,4 +91,57 @@ def test_the_shipped_file_names_every_setting() -> None:
     """orthanc.json in the root loads, and shows each setting that a site would touch."""
     config.load(ROOT / "orthanc.json", {})
     text = (ROOT / "orthanc.json").read_text()
-    assert [s.name for s in config.SETTINGS if f'"{s.name}"' not in text and s.name != "OrthancPassword"] == []
+    assert [s.name for s in config.SETTINGS if f'"{s.name}"' not in text and s.field not in config.SECRET] == []
+
+
+def loaded(folder: Path, **section: object) -> config.Settings:
+    path = folder / "orthanc.json"
+    path.write_text(json.dumps({"Mask2Seg": section}))
+    return config.load(path, {})
+
+
+def test_a_dicomweb_archive_and_its_secrets(tmp_path: Path) -> None:
+    """Paths are relative to the file, and no secret is shown."""
+    settings = loaded(tmp_path, DicomwebUrl="https://x/dw", DicomwebToken="SECRET", DicomwebCaFile="ca.pem")
+    assert settings.dicomweb is not None
+    assert (settings.dicomweb.token, settings.dicomweb.ca_file) == ("SECRET", str(tmp_path / "ca.pem"))
+    assert "SECRET" not in repr(settings) + repr(settings.dicomweb)
+    assert loaded(tmp_path).dicomweb is None
+    with pytest.raises(ConfigurationError, match="Username or Token"):
+        loaded(tmp_path, DicomwebUrl="https://x", DicomwebUsername="a", DicomwebToken="SECRET")
+
+
+def test_destinations_are_read(tmp_path: Path) -> None:
+    web = {"Kind": "dicomweb", "Url": "https://x:1/dw/", "TokenFile": "token"}
+    settings = loaded(tmp_path, Destinations=[web, {"Kind": "peer", "Name": "a"}, {"Kind": "modality", "Name": "a"}])
+    assert [d.label for d in settings.destinations] == ["dicomweb:x:1/dw", "peer:a", "modality:a"]
+    assert settings.destinations[0].dicomweb is not None
+    assert settings.destinations[0].dicomweb.token_file == str(tmp_path / "token")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"Kind": "ftp"}, "Kind"),
+        ({"Kind": "peer"}, "Name"),
+        ({"Kind": "peer", "Name": "../x"}, "Name"),
+        ({"Kind": "peer", "Name": "x", "Url": "http://x"}, "Url"),
+        ({"Kind": "dicomweb", "Url": "x"}, "Url"),
+        ({"Kind": "dicomweb", "Url": "http://x", "Tokn": "SECRET"}, "Tokn"),
+        ({"Kind": "dicomweb", "Url": "http://x", "Token": 7}, "texts"),
+        ("peer", "object"),
+    ],
+)
+def test_a_wrong_destination_is_said(tmp_path: Path, wrong: object, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said) as told:
+        loaded(tmp_path, Destinations=[wrong])
+    assert "number 1" in str(told.value)
+    assert "SECRET" not in str(told.value)
+
+
+def test_destinations_that_cannot_be_are_said(tmp_path: Path) -> None:
+    peer = {"Kind": "peer", "Name": "a"}
+    with pytest.raises(ConfigurationError, match="same name"):
+        loaded(tmp_path, Destinations=[peer, peer])
+    with pytest.raises(ConfigurationError, match="DicomwebUrl"):
+        loaded(tmp_path, Destinations=[peer], DicomwebUrl="http://x")

@@ -266,3 +266,43 @@ def test_backoff_doubles_up_to_a_ceiling_with_jitter():
 def test_the_command_line_does_not_import_the_engine():
     code = "import sys, orthanc_mask2seg.cli; sys.exit('dbos' in sys.modules or 'sqlalchemy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_destination_that_hangs_holds_up_nobody(tmp_path):
+    """Conversions and the other destinations go on; each delivery is retried by itself."""
+    hung = threading.Event()
+    tries = []
+
+    def run(asked):
+        if asked.destination == "slow":
+            hung.wait(20)
+        if asked.destination == "down":
+            tries.append(asked)
+            if len(tries) < 3:
+                raise ArchiveUnreachable
+        return converted(asked)
+
+    with engine(tmp_path, run, destinations=["slow", "down", "up"]) as jobs:
+        slow = jobs.enqueue(request(destination="slow", instance_key="seg"))
+        others = [jobs.enqueue(request(destination=name, instance_key="seg")) for name in ("up", "down")]
+        for job_id in (*others, jobs.enqueue(request("other"))):
+            wait_for(jobs, job_id, JobState.DONE)
+        assert jobs.get(slow).state in {JobState.WAITING, JobState.RUNNING}
+        hung.set()
+        wait_for(jobs, slow, JobState.DONE)
+    assert len(tries) == 3
+
+
+def test_a_failed_delivery_is_retried_in_its_own_queue(tmp_path):
+    failing = [True]
+
+    def run(asked):
+        if failing.pop() if failing else False:
+            raise NotInArchive
+        return converted(asked)
+
+    with engine(tmp_path, run, destinations=["one"]) as jobs:
+        job_id = jobs.enqueue(request(destination="one", instance_key="seg"))
+        wait_for(jobs, job_id, JobState.FAILED)
+        assert jobs.retry(job_id) == job_id
+        assert wait_for(jobs, job_id, JobState.DONE).request.destination == "one"

@@ -6,7 +6,7 @@ import pytest
 from service_doubles import Index
 
 from orthanc_mask2seg.config import Settings
-from orthanc_mask2seg.errors import ArchiveUnreachable, NotInArchive
+from orthanc_mask2seg.errors import ArchiveUnreachable, NotInArchive, NotSupported
 from orthanc_mask2seg.jobs.ledger import SqlLedger
 from orthanc_mask2seg.jobs.port import JobRequest, RunAgain
 from orthanc_mask2seg.model import Outcome, OutputReport, Result
@@ -131,3 +131,19 @@ def test_a_deletion_that_failed_is_done_when_the_job_runs_again(archive, ledger)
     del archive.delete_instance
     run(archive, ledger, converted("new"))
     assert archive.deleted == ["old"]
+
+
+class Keeping(Archive):
+    """An archive that cannot delete, such as most DICOMweb archives."""
+
+    def delete_instance(self, key):
+        raise NotSupported(f"{key} stays")
+
+
+def test_an_archive_that_cannot_delete_keeps_what_was_superseded(ledger):
+    """The new SEG is there, so the job is done; the old one is not tried again."""
+    archive = Keeping()
+    archive.put("mask", 3)
+    run(archive, ledger, converted("first"))
+    assert run(archive, ledger, converted("second"))["outcome"] == "converted"
+    assert [stored.orthanc_id for stored in ledger.stored("mask")] == ["second"]

@@ -1,0 +1,143 @@
+"""What every HTTP client of an archive shares: limits on size and time, large blocks, no compression, no chatter."""
+
+from __future__ import annotations
+
+import io
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from orthanc_mask2seg.errors import (
+    ArchiveBusy,
+    ArchiveDenied,
+    ArchiveError,
+    ArchiveRejected,
+    ArchiveUnreachable,
+    NotInArchive,
+)
+
+DEADLINE_TIMEOUTS = 10
+"""An answer or an upload that takes so many timeouts in all is given up, however steadily it trickles."""
+
+MAX_INSTANCE_BYTES = 2 << 30
+"""Largest DICOM file that is taken."""
+
+MAX_INDEX_BYTES = 256 << 20
+"""Largest answer about the index that is taken."""
+
+BLOCK = 1 << 20
+"""Bytes sent or received at a time."""
+
+HEADERS = {"Accept-Encoding": "identity", "User-Agent": "orthanc-mask2seg"}
+
+AHEAD = 8
+"""Instances fetched or waiting to be taken, beyond the one that is being worked on."""
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+class ConnectionDropped(ArchiveUnreachable):
+    """The connection was refused or broke."""
+
+
+def repeated(send: Callable[[], T]) -> T:
+    """Send, and once more when the connection drops: the archive may have closed it as idle."""
+    try:
+        return send()
+    except ConnectionDropped:
+        return send()
+
+
+def fetched(fetch: Callable[[S], T], keys: Sequence[S], connections: int) -> Iterator[T]:
+    """What `fetch` gives for each key, in order, over several connections."""
+    waiting = deque(keys)
+    coming: deque[Future[T]] = deque()
+    with ThreadPoolExecutor(connections, thread_name_prefix="fetch") as pool:
+        try:
+            while waiting or coming:
+                while waiting and len(coming) < AHEAD:
+                    coming.append(pool.submit(fetch, waiting.popleft()))
+                yield coming.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+class Guard:
+    """Counts the bytes and the seconds of one transfer."""
+
+    def __init__(self, max_bytes: int, seconds: float) -> None:
+        self._left = max_bytes
+        self._end = time.monotonic() + seconds
+
+    def passed(self, count: int) -> None:
+        """Note so many bytes; raise where they are too many or came too late."""
+        self._left -= count
+        if self._left < 0:
+            raise ArchiveRejected("The archive's answer is larger than is accepted")
+        if time.monotonic() > self._end:
+            raise ArchiveUnreachable("A transfer from or to the archive did not end in time")
+
+
+class Upload(io.BytesIO):
+    """Content to be sent: watches the deadline, and shares the bytes instead of copying them."""
+
+    def __init__(self, content: bytes, seconds: float) -> None:
+        super().__init__(content)
+        self._guard = Guard(len(content), seconds)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read on, while there is time."""
+        block = super().read(size)
+        self._guard.passed(0)
+        return block
+
+
+class Adapter(HTTPAdapter):
+    """requests' adapter with larger blocks: uploads leave in pieces of `BLOCK` bytes, not of 16 kB."""
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any) -> None:
+        """Make the pool, with the larger blocks."""
+        super().init_poolmanager(connections, maxsize, block, blocksize=BLOCK, **pool_kwargs)
+
+
+def received(response: requests.Response, max_bytes: int, seconds: float) -> bytes:
+    """Read an answer block by block, watching its size and the time that it takes."""
+    refuse_compressed(response.headers.get("Content-Encoding"))
+    guard = Guard(max_bytes, seconds)
+    body = io.BytesIO()
+    while block := response.raw.read1(BLOCK, decode_content=False):
+        guard.passed(len(block))
+        body.write(block)
+    return body.getvalue()
+
+
+def refuse_compressed(encoding: str | None) -> None:
+    """Raise where an answer is compressed: its size could not be judged."""
+    if encoding and encoding.strip().lower() != "identity":
+        raise ArchiveRejected("The archive, or a proxy before it, sent a compressed answer, which was not asked for")
+
+
+def fault_of(status: int) -> type[ArchiveError]:
+    """What a status code means that is no success."""
+    if status in {requests.codes.unauthorized, requests.codes.forbidden}:
+        return ArchiveDenied
+    if status in {requests.codes.not_found, requests.codes.gone}:
+        return NotInArchive
+    if status in {requests.codes.request_timeout, requests.codes.too_many_requests}:
+        return ArchiveBusy
+    return ArchiveBusy if status >= requests.codes.internal_server_error else ArchiveRejected
+
+
+def quieten(*names: str) -> None:
+    """Keep libraries from writing whole URLs into the log."""
+    for name in names:
+        logger = logging.getLogger(name)
+        if logger.getEffectiveLevel() < logging.WARNING or logger.level == logging.NOTSET:
+            logger.setLevel(logging.WARNING)
