@@ -231,6 +231,9 @@ class Candidate:
     series_instance_uid: Uid
     score: float
     evidence: tuple[Evidence, ...]
+    series_description: str = ""
+    series_number: str = ""
+    modality: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -399,6 +402,9 @@ class Result:
 def _candidate_document(candidate: Candidate) -> dict[str, Any]:
     return {
         "series_uid": candidate.series_instance_uid,
+        "series_description": candidate.series_description,
+        "series_number": candidate.series_number,
+        "modality": candidate.modality,
         "score": round(candidate.score, 4),
         "evidence": [f"{e.text} ({e.weight:+.2f})" for e in candidate.evidence],
     }

@@ -532,7 +532,7 @@ def _where() -> str:
 
 
 def _compare(pair: Pair, archive: MemoryArchive, keys: tuple, result: Result) -> Verdict:
-    planes = read_planes([archive.content(key) for key in keys])
+    planes = _mask_planes(archive, keys, result)
     assert result.outputs[0].orthanc_id is not None
     seg = read_seg(archive.content(result.outputs[0].orthanc_id))
     image = _source(archive, result, seg)
@@ -555,6 +555,49 @@ def _compare(pair: Pair, archive: MemoryArchive, keys: tuple, result: Result) ->
     counts = [len(p) for p in seg.places.values()]
     truth = places_by_value(planes)
     return Verdict(WRONG, f"segments of {counts} voxels, files hold { {v: len(p) for v, p in truth.items()} }")
+
+
+PLACE = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
+
+
+def _mask_planes(archive: MemoryArchive, keys: tuple, result: Result) -> list[Plane]:
+    """Planes of the mask; what slices do not say of their place is that of the source image with their SOPInstanceUID.
+
+    Only where each slice shares its SOPInstanceUID with an image of the source: else a KeyError.
+    """
+    files = [archive.content(key) for key in keys]
+    try:
+        return read_planes(files)
+    except Exception:  # noqa: BLE001 - whatever pydicom or numpy says to attributes that are not there
+        source = [s for s in archive.all_series() if s.series_instance_uid == result.source_series_uid]
+        held = {}
+        for content in (archive.content(key) for series in source for key in series.instance_keys):
+            held[value_of(content, 0x00080018).rstrip(b"\0 ")] = content
+        return read_planes(
+            [_with_place(content, held[value_of(content, 0x00080018).rstrip(b"\0 ")]) for content in files]
+        )
+
+
+def _with_place(content: bytes, image: bytes) -> bytes:
+    for keyword, count in PLACE.items():
+        if len(_numbers(content, keyword)) != count:
+            content = with_element(
+                content, int(tag_for_keyword(keyword)), "DS", value_of(image, int(tag_for_keyword(keyword)))
+            )
+    return content
+
+
+def _proven_by_instances(mask: Sequence[Plane], image: Sequence[Plane]) -> bool:
+    """Whether every mask plane lies on the image with its own SOPInstanceUID, and all images have one frame."""
+    held = {p.sop_instance_uid: p for p in image}
+    if len({str(p.header.get("FrameOfReferenceUID") or "") for p in image}) > 1:
+        return False
+    return all(
+        m.sop_instance_uid in held
+        and np.abs(np.cross(m.normal, held[m.sop_instance_uid].normal)).max() < 1e-2
+        and abs((m.position - held[m.sop_instance_uid].position) @ m.normal) < 0.1
+        for m in mask
+    )
 
 
 def _source(archive: MemoryArchive, result: Result, seg: Seg) -> list[Plane]:
@@ -590,11 +633,12 @@ def _backgrounds(truth: dict, plane: Plane, background: int, *, rescaled: bool) 
 
 def _wrong_identity(seg: Seg, mask: Sequence[Plane], image: Sequence[Plane]) -> str:
     frames = {str(p.header.get("FrameOfReferenceUID") or "") for p in mask} - {""}
-    if len(frames) > 1 or (
+    foreign = len(frames) > 1 or (
         frames
         and str(image[0].header.get("FrameOfReferenceUID") or "")
         and frames != {str(seg.header.FrameOfReferenceUID)}
-    ):
+    )
+    if foreign and not _proven_by_instances(mask, image):
         return "another frame of reference than the mask's"
     patients = {str(p.header.get("PatientID") or "").strip() for p in (*mask, *image)} - {""}
     if len(patients) > 1:

@@ -16,7 +16,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from orthanc_mask2seg.errors import ConfigurationError, Mask2SegError
-from orthanc_mask2seg.model import Outcome, Result, results_document
+from orthanc_mask2seg.model import Candidate, Outcome, Result, results_document
 
 EXIT_USAGE = 2
 EXIT_REFUSED = 3
@@ -112,8 +112,15 @@ def _show_evidence(result: Result, console: Console) -> None:
         table = Table(Column("candidate series", overflow="fold"), "score", "evidence", show_lines=True)
         for candidate in result.candidates:
             lines = "\n".join(f"{e.text} ({e.weight:+.2f})" for e in candidate.evidence)
-            table.add_row(Text(candidate.series_instance_uid), f"{candidate.score:.2f}", Text(inert(lines)))
+            table.add_row(Text(inert(_named(candidate))), f"{candidate.score:.2f}", Text(inert(lines)))
         console.print(table)
+
+
+def _named(candidate: Candidate) -> str:
+    """What a person calls the series, and its SeriesInstanceUID."""
+    number = f"#{candidate.series_number}" if candidate.series_number else ""
+    words = " ".join(filter(None, (candidate.modality, number, candidate.series_description)))
+    return "\n".join(filter(None, (words, candidate.series_instance_uid)))
 
 
 def inert(text: str) -> str:

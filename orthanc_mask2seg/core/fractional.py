@@ -103,7 +103,8 @@ def convert_fractional(
     places = zip((p.geometry for p in mask.mask.volume.planes), quantised, strict=True)
     count = verify_fractional(segmentation.content, places)
     compared = counted(count, "probability", "probabilities")
-    evidence = (f"{compared} above 0 compared with the map, voxel by voxel: all equal",)
+    told = f"{compared} above 0 compared with the map, voxel by voxel: all equal"
+    evidence = (f"the map, before it was cut at any threshold: {'; '.join(grey_levels(mask.stored))}", told)
     return Converted(segmentation=segmentation, evidence=evidence)
 
 

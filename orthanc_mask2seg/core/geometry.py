@@ -20,6 +20,7 @@ from orthanc_mask2seg.core.plane_headers import (
     integer,
     no_frames,
     plane_geometry,
+    some_without_position,
     undescribed_frames,
 )
 from orthanc_mask2seg.core.wording import counted
@@ -58,6 +59,7 @@ def planes_of(headers: Sequence[Dataset]) -> tuple[Plane, ...] | Refusal:
         `no_geometry` where an instance has no position, `invalid_dicom` where a value cannot be.
     """
     planes: list[Plane] = []
+    lost: list[Refusal] = []
     for index, header in enumerate(headers):
         undescribed = undescribed_frames(header)
         if undescribed is not None:
@@ -65,7 +67,10 @@ def planes_of(headers: Sequence[Dataset]) -> tuple[Plane, ...] | Refusal:
         for frame_number, groups in frames_of(header):
             geometry = plane_geometry(header, groups)
             if isinstance(geometry, Refusal):
-                return geometry
+                if geometry.reason is not Reason.NO_GEOMETRY:
+                    return geometry
+                lost.append(geometry)
+                continue
             planes.append(
                 Plane(
                     geometry=geometry,
@@ -76,6 +81,8 @@ def planes_of(headers: Sequence[Dataset]) -> tuple[Plane, ...] | Refusal:
                     frame_number=frame_number,
                 )
             )
+    if lost:
+        return some_without_position(lost[0], len(lost), len(lost) + len(planes)) if planes else lost[0]
     return tuple(planes) if planes else no_frames(f"0 frames in {counted(len(headers), 'image')}")
 
 
@@ -252,8 +259,16 @@ def grid_map(source: PlaneGeometry, target: PlaneGeometry, tolerance: float = PO
     tolerance
         Largest distance (mm) at any corner between a pixel of `source` and the pixel of `target` that it maps to.
     """
-    if _leaning(source, target) > tolerance:
+    if leaning(source, target) > tolerance:
         return None
+    way = nearest_map(source, target)
+    if way is None or way.residual_mm > min(tolerance, CLEARLY_NEAREST * min(target.pixel_spacing)):
+        return None
+    return way
+
+
+def nearest_map(source: PlaneGeometry, target: PlaneGeometry) -> GridMap | None:
+    """The way of `grid_map`, however far (`residual_mm`) pixels lie from pixels; None where no such way is near."""
     matrix, offset = index_affine(source, target)
     whole, whole_offset = np.rint(matrix), np.rint(offset)
     if not (np.abs(whole).sum(axis=0) == 1).all() or not (np.abs(whole).sum(axis=1) == 1).all():
@@ -261,14 +276,20 @@ def grid_map(source: PlaneGeometry, target: PlaneGeometry, tolerance: float = PO
     corners = np.array([[r, c] for r in (0, source.rows - 1) for c in (0, source.columns - 1)], dtype=float)
     error = corners @ (matrix - whole).T + (offset - whole_offset)
     residual = float(np.abs(error * np.array(target.pixel_spacing)).max())
-    if residual > min(tolerance, CLEARLY_NEAREST * min(target.pixel_spacing)):
-        return None
     m = whole.astype(int).tolist()
     o = whole_offset.astype(int).tolist()
     return GridMap(((m[0][0], m[0][1]), (m[1][0], m[1][1])), (o[0], o[1]), residual)
 
 
-def _leaning(source: PlaneGeometry, target: PlaneGeometry) -> float:
+def angles(a: PlaneGeometry, b: PlaneGeometry) -> tuple[float, float]:
+    """Degrees between the normals of two planes, and between their axes in the plane (swaps and flips are none)."""
+    lean = math.degrees(math.asin(min(1.0, float(np.linalg.norm(np.cross(normal_of(a), normal_of(b)))))))
+    along, across = (abs(float(np.dot(a.row_cosines, axis))) for axis in (b.row_cosines, b.column_cosines))
+    turned = math.degrees(math.atan2(across, along))
+    return lean, min(turned, 90 - turned)
+
+
+def leaning(source: PlaneGeometry, target: PlaneGeometry) -> float:
     """How far (mm) the far corners of one plane rise out of the other's direction."""
     normal = normal_of(target)
     along = np.multiply(source.row_cosines, source.pixel_spacing[1] * (source.columns - 1))

@@ -6,15 +6,15 @@ same few whole numbers in all of them; or, for a probability map, where a thresh
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 from pydicom import Dataset
 
+from orthanc_mask2seg.core.census import FEW_VALUES, Census
 from orthanc_mask2seg.core.pixels import Decoded, StoredArray, decode
-from orthanc_mask2seg.core.voxels import Census
+from orthanc_mask2seg.core.storing import stored_alike
 from orthanc_mask2seg.core.wording import counted, instance_of
 from orthanc_mask2seg.model import ImageSeries, Reason, Refusal
 
@@ -100,6 +100,9 @@ def read_probabilities(mask: ImageSeries, contents: Iterable[bytes]) -> tuple[St
     instances = decode_all(mask.headers, contents)
     if isinstance(instances, Refusal):
         return instances
+    different = stored_alike(instances)
+    if different is not None:
+        return different
     if any(i.coloured for i in instances) or _discrete(instances):
         return None
     return _in_order(mask, _probable(instances))
@@ -148,17 +151,12 @@ def label_domain(instances: Sequence[Decoded], threshold: float | None = None) -
     tuple of arrays, or Refusal
         `not_discrete` for fractions without a threshold.
     """
-    stored_bits: dict[object, set[object]] = {}
-    for instance in instances:
-        header = instance.header
-        stored_bits.setdefault(header.get("BitsAllocated"), set()).add(header.get("BitsStored"))
-    if len({_kind(i) for i in instances}) > 1 or any(len(bits) > 1 for bits in stored_bits.values()):
-        return Refusal(
-            reason=Reason.CORRUPT_PIXEL_DATA,
-            detail="The images of the series store their values in different ways, so they cannot be compared.",
-            hint="Export the series again, with the same bits and sign in all images.",
-            evidence=_kinds(instances),
-        )
+    different = stored_alike(instances)
+    if different is not None:
+        return different
+    few = _two_fractions(instances)
+    if few is not None:
+        return few
     rescaled = _whole_after_rescale(instances)
     if rescaled is not None:
         return rescaled
@@ -184,35 +182,32 @@ def label_domain(instances: Sequence[Decoded], threshold: float | None = None) -
     return tuple(i.frames for i in instances)
 
 
-def _kind(instance: Decoded) -> tuple[object, ...]:
-    header = instance.header
-    return (
-        instance.coloured,
-        instance.fractions,
-        header.get("PixelRepresentation"),
-        header.get("PhotometricInterpretation") == "MONOCHROME1",
-    )
-
-
-def _kinds(instances: Sequence[Decoded]) -> tuple[str, ...]:
-    """How the values are stored, most frequent first, with an instance that is an example."""
-    found: Counter[str] = Counter()
-    examples: dict[str, str] = {}
+def _distinct_fractions(instances: Sequence[Decoded]) -> list[float]:
+    """Distinct values of floating point images, ascending, up to one more than two; none where all are whole."""
+    found: set[float] = set()
     for instance in instances:
-        header = instance.header
-        kind = (
-            f"{header.get('BitsStored')} of {header.get('BitsAllocated')} bits, PixelRepresentation "
-            f"{header.get('PixelRepresentation')}, {header.get('PhotometricInterpretation')}"
-            + (", fractions" if instance.fractions else "")
-        )
-        found[kind] += 1
-        examples.setdefault(kind, instance_of(header))
-    return tuple(f"{counted(n, 'image')} with {kind}, as {examples[kind]}" for kind, n in found.most_common())
+        found |= set(np.unique(instance.frames)[: FEW_VALUES + 1].tolist())
+        if len(found) > FEW_VALUES:
+            break
+    return sorted(found)[: FEW_VALUES + 1]
+
+
+def _two_fractions(instances: Sequence[Decoded]) -> tuple[StoredArray, ...] | None:
+    """Two values that are no whole numbers, as whole numbers in the same order: 0 and 0.5 are a mask as 0 and 1 are."""
+    if not any(i.fractions for i in instances):
+        return None
+    values = _distinct_fractions(instances)
+    if len(values) > FEW_VALUES:
+        return None
+    numbers = {v: int(np.sign(v)) for v in values}
+    if len(set(numbers.values())) < len(values):  # both are above 0, or below
+        numbers = {v: n for n, v in enumerate(values)}
+    return tuple(np.where(i.frames == values[0], numbers[values[0]], numbers[values[-1]]) for i in instances)
 
 
 def _discrete(instances: Sequence[Decoded]) -> bool:
     if any(i.fractions for i in instances):
-        return False
+        return len(_distinct_fractions(instances)) <= FEW_VALUES
     census = Census()
     for instance in instances:
         for frame in instance.frames:

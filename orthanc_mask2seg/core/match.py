@@ -6,14 +6,16 @@ source, pixel on pixel (`placement`); copied tags and names only tell apart what
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from orthanc_mask2seg.core.geometry import POSITION_TOLERANCE_MM
-from orthanc_mask2seg.core.placement import Pair, Weighed, referenced, scored, weigh
+from orthanc_mask2seg.core.placement import Pair, Weighed, scored, weigh
+from orthanc_mask2seg.core.plane_headers import SOME_WITHOUT_POSITION
+from orthanc_mask2seg.core.references import referenced
 from orthanc_mask2seg.core.tie_breaks import tell_apart
 from orthanc_mask2seg.core.wording import counted
-from orthanc_mask2seg.model import Candidate, Evidence, ImageSeries, Reason, Refusal, Uid
+from orthanc_mask2seg.model import Candidate, Evidence, ImageSeries, Reason, Refusal, Series, Uid
 
 __all__ = ["CLEAR_LEAD", "GOOD_SCORE", "Match", "Pair", "match", "refers_to"]
 
@@ -54,7 +56,7 @@ class Match:
 def match(
     mask: ImageSeries,
     sources: Sequence[ImageSeries],
-    unusable: Sequence[tuple[Uid, Refusal]] = (),
+    unusable: Sequence[tuple[Series, Refusal]] = (),
     tolerance: float = POSITION_TOLERANCE_MM,
     *,
     may_resample: bool = False,
@@ -79,12 +81,12 @@ def match(
     Match, or Refusal
         `no_source_in_study`, `patient_mismatch`, `geometry_mismatch` or `ambiguous_source`.
     """
-    out = tuple(_unusable(uid, refusal) for uid, refusal in unusable)
+    out = tuple(_unusable(series, refusal) for series, refusal in unusable)
     if not sources:
         return _no_source(unusable, out)
     own = [s for s in sources if not _other_patient(mask, s)]
     strangers = [s for s in sources if _other_patient(mask, s)]
-    out += tuple(_unusable(s.series.series_instance_uid, _another_patient(1, ())) for s in strangers)
+    out += tuple(_unusable(s.series, _another_patient(1, ())) for s in strangers)
     if not own:
         return _another_patient(len(strangers), out)
     placed = [weigh(mask, source, tolerance, may_resample=may_resample) for source in own]
@@ -95,22 +97,32 @@ def match(
     candidates = (*(w.candidate for w in weighed), *out)
     good = [w for w in weighed if w.score >= GOOD_SCORE]
     if not good:
-        return _no_geometry_agrees(weighed, candidates, may_resample=may_resample)
-    if len(good) > 1 and good[0].score - good[1].score < CLEAR_LEAD:
-        return _ambiguous(good, candidates)
+        return _no_geometry_agrees(weighed, candidates, unusable, may_resample=may_resample)
     best = good[0]
+    # What lies pixel on pixel has no rival in what the mask would have to be resampled onto.
+    rivals = [w for w in good[1:] if best.score - w.score < CLEAR_LEAD and (best.resampled or not w.resampled)]
+    if rivals:
+        return _ambiguous([best, *rivals], candidates)
     missing = 0 if best.resampled else len(best.source.volume.planes) - len({p.source_plane for p in best.pairs})
     return Match(source=best.source, pairs=best.pairs, missing=missing, candidates=candidates, resampled=best.resampled)
 
 
-def refers_to(a: ImageSeries, b: ImageSeries) -> bool:
-    """Whether the headers of one series name another series, or its instances, as what they were made from."""
+def refers_to(a: ImageSeries, b: ImageSeries, shared: Collection[Uid] = ()) -> bool:
+    """Whether the headers of one series name another series, or its instances, as what they were made from.
+
+    Parameters
+    ----------
+    shared
+        SOPInstanceUIDs that more than one series holds: a reference to them tells neither.
+    """
     named = referenced(a)
-    return b.series.series_instance_uid in named or any(p.sop_instance_uid in named for p in b.volume.planes)
+    return b.series.series_instance_uid in named or any(
+        p.sop_instance_uid in named and p.sop_instance_uid not in shared for p in b.volume.planes
+    )
 
 
-def _unusable(uid: Uid, refusal: Refusal) -> Candidate:
-    return scored(uid, (Evidence(text=refusal.detail, weight=-1.0),))
+def _unusable(series: Series, refusal: Refusal) -> Candidate:
+    return scored(series, (Evidence(text=refusal.detail, weight=-1.0),))
 
 
 def _other_patient(mask: ImageSeries, source: ImageSeries) -> bool:
@@ -118,11 +130,18 @@ def _other_patient(mask: ImageSeries, source: ImageSeries) -> bool:
     return bool(a and b and a != b)
 
 
-def _no_source(unusable: Sequence[tuple[Uid, Refusal]], candidates: tuple[Candidate, ...]) -> Refusal:
-    spoiled = next((r for _, r in unusable if r.reason not in {Reason.NO_GEOMETRY, Reason.NOT_A_MASK}), None)
-    if spoiled is not None:
+def spoiled(refusal: Refusal) -> bool:
+    """Whether a series that cannot be a source is one of images of a place nevertheless: damaged, or mixed up."""
+    if refusal.reason is Reason.NO_GEOMETRY:
+        return refusal.hint == SOME_WITHOUT_POSITION
+    return refusal.reason is not Reason.NOT_A_MASK
+
+
+def _no_source(unusable: Sequence[tuple[Series, Refusal]], candidates: tuple[Candidate, ...]) -> Refusal:
+    found = next((r for _, r in unusable if spoiled(r)), None)
+    if found is not None:
         return replace(
-            spoiled, detail=f"The image series that was found cannot be used: {spoiled.detail}", candidates=candidates
+            found, detail=f"The image series that was found cannot be used: {found.detail}", candidates=candidates
         )
     others = f"{counted(len(unusable), 'other series', 'other series')} looked at, none that can be the source"
     return Refusal(
@@ -130,9 +149,13 @@ def _no_source(unusable: Sequence[tuple[Uid, Refusal]], candidates: tuple[Candid
         detail="The study holds no image series that this mask could have been drawn on.",
         hint="Send the source images into the same study (same StudyInstanceUID), or name the source: "
         f"{_NAME_THE_SOURCE}.",
-        evidence=(others, *(f"{uid}: {refusal.detail}" for uid, refusal in unusable[:SHOWN_CANDIDATES])),
+        evidence=(others, *_told(unusable[:SHOWN_CANDIDATES])),
         candidates=candidates,
     )
+
+
+def _told(unusable: Sequence[tuple[Series, Refusal]]) -> tuple[str, ...]:
+    return tuple(f"{series.series_instance_uid}: {refusal.detail}" for series, refusal in unusable)
 
 
 def _another_patient(count: int, candidates: tuple[Candidate, ...]) -> Refusal:
@@ -147,23 +170,53 @@ def _another_patient(count: int, candidates: tuple[Candidate, ...]) -> Refusal:
 
 
 def _no_geometry_agrees(
-    weighed: Sequence[Weighed], candidates: tuple[Candidate, ...], *, may_resample: bool
+    weighed: Sequence[Weighed],
+    candidates: tuple[Candidate, ...],
+    unusable: Sequence[tuple[Series, Refusal]],
+    *,
+    may_resample: bool,
 ) -> Refusal:
+    lost = [(series, refusal) for series, refusal in unusable if spoiled(refusal)]
+    return Refusal(
+        reason=Reason.GEOMETRY_MISMATCH,
+        detail=_where_it_is_not(weighed),
+        hint=_what_helps(weighed, may_resample=may_resample),
+        evidence=(*(_summary(w.candidate) for w in weighed[:SHOWN_CANDIDATES]), *_told(lost[:SHOWN_CANDIDATES])),
+        candidates=candidates,
+    )
+
+
+def _where_it_is_not(weighed: Sequence[Weighed]) -> str:
+    one = len(weighed) == 1
+    if all(w.foreign for w in weighed):
+        than = "the image series" if one else f"every one of the {len(weighed)} image series"
+        return (
+            f"The mask has another frame of reference (FrameOfReferenceUID) than {than} of the study, "
+            "so its place cannot be compared."
+        )
+    if all(w.apart for w in weighed):
+        which = "The image series" if one else f"Each of the {len(weighed)} image series"
+        return f"{which} of the study lies somewhere else: it does not overlap the mask."
+    if one:
+        return "The image series of the study does not lie where the mask lies."
+    return f"None of the {len(weighed)} image series of the study lies where the mask lies."
+
+
+def _what_helps(weighed: Sequence[Weighed], *, may_resample: bool) -> str:
+    if all(w.foreign for w in weighed):
+        return (
+            "Export the mask with the FrameOfReferenceUID of the images it was drawn on, or let each slice refer to "
+            "its image (SourceImageSequence)."
+        )
     hint = "See what keeps it from each candidate; export the mask on the grid of the images it was drawn on"
     if not may_resample and any(w.other_grid for w in weighed):
         hint += ", or let it be resampled (setting Resample: nearest)"
-    one = len(weighed) == 1
-    return Refusal(
-        reason=Reason.GEOMETRY_MISMATCH,
-        detail=(
-            "The image series of the study does not lie where the mask lies."
-            if one
-            else f"None of the {len(weighed)} image series of the study lies where the mask lies."
-        ),
-        hint=f"{hint}.",
-        evidence=tuple(_summary(w.candidate) for w in weighed[:SHOWN_CANDIDATES]),
-        candidates=candidates,
-    )
+    needed = min((w.needed_tolerance for w in weighed if w.needed_tolerance is not None), default=None)
+    if needed is not None:
+        hint += (
+            f"; if it is the very same grid with rounded numbers, raise the setting PositionToleranceMm to {needed:g}"
+        )
+    return f"{hint}."
 
 
 def _summary(candidate: Candidate) -> str:

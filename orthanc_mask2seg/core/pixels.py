@@ -13,12 +13,23 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydicom import Dataset, dcmread
+from pydicom import Dataset, FileDataset, dcmread
+from pydicom.dataset import FileMetaDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.tag import BaseTag
-from pydicom.uid import HTJ2K, JPEG2000, UID, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    UID,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSNearLossless,
+)
 
 from orthanc_mask2seg.core.wording import counted, instance_of
 from orthanc_mask2seg.model import Reason, Refusal
@@ -33,6 +44,9 @@ TELLING_GROUPS = frozenset({0x0020, 0x0028})
 
 _LOSSY = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, HTJ2K})
 """Transfer syntaxes that may change values. JPEG 2000 and HTJ2K may be lossless under these, too: values decide."""
+
+PALETTE_SHIFT = 24
+"""An index of a palette is written before its colour: index << 24 | 0xRRGGBB."""
 
 StoredArray = npt.NDArray[np.integer[Any] | np.floating[Any]]
 
@@ -66,17 +80,23 @@ class Decoded:
         The data set without pixel data.
     frames
         Stored values, shape (frames, rows, columns): integers, or fractions of a floating point image. Colours are
-        one integer each, 0xRRGGBB.
+        one integer each, 0xRRGGBB, after the index (see `PALETTE_SHIFT`) where they come from a palette.
     coloured
         The values are colours.
     lossy
         They were compressed in a way that changes values.
+    floating
+        The pixels are in FloatPixelData or DoubleFloatPixelData, whatever their values.
+    word
+        The largest pixel, all allocated bits of it read as an unsigned number; None where that is not known.
     """
 
     header: Dataset
     frames: StoredArray
     coloured: bool = False
     lossy: bool = False
+    floating: bool = False
+    word: int | None = None
 
     @property
     def fractions(self) -> bool:
@@ -107,8 +127,11 @@ def decode(content: bytes) -> Decoded | Refusal:
         return _invalid(content, f"while reading: {type(error).__name__}")
     if problem is not None:
         return problem
+    _assume_syntax(data)
     try:
         frames = _one_value_per_pixel(data.pixel_array, data)
+        floating = "PixelData" not in data
+        word = None if floating else _word(data, frames)
     except READING_ERRORS as error:
         return _corrupt(data, f"while decoding: {type(error).__name__}")
     if len(frames) != _frames(data):
@@ -116,7 +139,7 @@ def decode(content: bytes) -> Decoded | Refusal:
     for keyword in PIXEL_KEYWORDS:
         if keyword in data:
             delattr(data, keyword)
-    return Decoded(data, frames, coloured=_is_coloured(data), lossy=_is_lossy(data))
+    return Decoded(data, frames, coloured=_is_coloured(data), lossy=_is_lossy(data), floating=floating, word=word)
 
 
 def drop_unreadable(data: Dataset) -> bool:
@@ -182,6 +205,31 @@ def _unusable(data: Dataset, content: bytes) -> Refusal | None:
     return None
 
 
+def _assume_syntax(data: FileDataset) -> None:
+    """Say how a data set without file meta information was encoded: pydicom has seen that while reading."""
+    meta = getattr(data, "file_meta", None)
+    if meta is not None and "TransferSyntaxUID" in meta:
+        return
+    implicit, little = data.original_encoding
+    data.file_meta = FileMetaDataset() if meta is None else meta
+    explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+    data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+
+
+def _word(data: Dataset, frames: StoredArray) -> int | None:
+    """The largest pixel with all its bits, those above BitsStored and the sign included."""
+    bits, signed = int(data.BitsAllocated), int(data.get("PixelRepresentation") or 0)
+    syntax = UID(str(data.file_meta.TransferSyntaxUID))
+    if _is_coloured(data) or frames.size == 0:
+        return None
+    if syntax.is_encapsulated:  # the codec has its own precision; only where nothing is cut off the values tell
+        return int(frames.max()) if not signed and int(data.get("BitsStored") or 0) == bits else None
+    if bits not in {8, 16, 32}:
+        return int(frames.max())
+    kind = np.dtype(f"u{bits // 8}").newbyteorder("<" if syntax.is_little_endian else ">")
+    return int(np.frombuffer(data.PixelData, kind, count=frames.size).max())
+
+
 def _has_decoder(syntax: UID) -> bool:
     if syntax.is_deflated:
         return True
@@ -240,10 +288,11 @@ def _is_coloured(data: Dataset) -> bool:
 def _one_value_per_pixel(pixels: npt.NDArray[Any], data: Dataset) -> StoredArray:
     """Shape (frames, rows, columns): colours packed into one integer, whole numbers as integers."""
     if data.get("PhotometricInterpretation") == "PALETTE COLOR":
-        pixels = apply_color_lut(pixels, data)
-        if pixels.dtype.itemsize > 1:
-            pixels = pixels >> 8
-    if _is_coloured(data):
+        indices = pixels.astype(np.int64) << PALETTE_SHIFT
+        channels = apply_color_lut(pixels, data)
+        channels = (channels >> 8 if channels.dtype.itemsize > 1 else channels).astype(np.int64)
+        pixels = indices | (channels[..., 0] << 16) | (channels[..., 1] << 8) | channels[..., 2]
+    elif _is_coloured(data):
         channels = pixels.astype(np.int32)
         pixels = (channels[..., 0] << 16) | (channels[..., 1] << 8) | channels[..., 2]
     if pixels.dtype.kind == "f":

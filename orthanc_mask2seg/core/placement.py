@@ -6,20 +6,27 @@ well, and `match` decides.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from orthanc_mask2seg.core.geometry import CLEARLY_NEAREST, GridMap, grid_map, index_affine, parallel
+from orthanc_mask2seg.core.differences import differences, distance_of, nearest_of, needed_tolerance
+from orthanc_mask2seg.core.geometry import CLEARLY_NEAREST, GridMap, angles, grid_map, index_affine, parallel
+from orthanc_mask2seg.core.references import links_of_planes, referenced
+from orthanc_mask2seg.core.resample import extents
 from orthanc_mask2seg.core.wording import counted
-from orthanc_mask2seg.model import Candidate, Evidence, ImageSeries, Uid
+from orthanc_mask2seg.model import Candidate, Evidence, ImageSeries, Series
 
 SHARED_INSTANCES = 0.15
 SAME_FRAME_OF_REFERENCE = 0.1
 COINCIDENT = 0.6
 OTHER_GRID = 0.5
+
+SAME_EXTENT = 0.06
+"""Just more than the lead that decides between series that a mask would have to be resampled onto."""
+
+_AXES = ("rows", "columns", "normal")
 
 OTHER_SIZE = 0.02
 """Relative difference of voxel sizes, or of directions, from which on a grid is another one."""
@@ -46,6 +53,12 @@ class Weighed:
         The mask fits if it is resampled.
     other_grid
         The mask lies on another grid of the same frame of reference, whether or not it may be resampled.
+    foreign
+        It has another frame of reference, and nothing proves that the mask lies on it nevertheless.
+    apart
+        It lies on another grid, and somewhere else.
+    needed_tolerance
+        PositionToleranceMm with which the mask would lie on it, where one safely does.
     """
 
     source: ImageSeries
@@ -53,6 +66,9 @@ class Weighed:
     candidate: Candidate
     resampled: bool = False
     other_grid: bool = False
+    foreign: bool = False
+    apart: bool = False
+    needed_tolerance: float | None = None
 
     @property
     def score(self) -> float:
@@ -69,55 +85,89 @@ def weigh(mask: ImageSeries, source: ImageSeries, tolerance: float, *, may_resam
         See `match.match`.
     """
     evidence: list[Evidence] = []
-    pairs: tuple[Pair, ...] = ()
-    other_grid = False
     if source.phase:
         evidence.append(Evidence(text=f"the stack with {source.phase}", weight=0.0))
-    frames = _frames_of_reference(mask), _frames_of_reference(source)
+    ours, theirs = mask.volume.planes[0].geometry, source.volume.planes[0].geometry
+    reach = _reach(source, tolerance)
+    flat = parallel(ours, theirs)
+    pairs = _pairs(mask, source, tolerance, reach) if flat else ()
+    frames = frames_of_reference(mask), frames_of_reference(source)
     if frames[0] and frames[1] and frames[0] != frames[1]:
-        evidence.append(Evidence(text="another frame of reference", weight=-1.0))
-    elif not parallel(mask.volume.planes[0].geometry, source.volume.planes[0].geometry):
-        evidence.append(Evidence(text="the planes are not parallel", weight=-1.0))
+        linked = _linked(mask, source, pairs)
+        proven = linked == len(mask.volume.planes) and len(frames[1]) == 1
+        evidence.append(_of_foreign_frame(mask, len(pairs), linked, tolerance, proven=proven))
+        if not proven:
+            return Weighed(source=source, pairs=(), candidate=scored(source.series, evidence), foreign=True)
+    if not flat:
+        text = f"the planes are not parallel: {angles(ours, theirs)[0]:.2f} degrees"
+        evidence.append(Evidence(text=text, weight=-1.0))
+        return Weighed(source=source, pairs=(), candidate=scored(source.series, evidence))
+    same_frame = bool(frames[0]) and frames[0] == frames[1]
+    other_grid = same_frame and mask.volume.spacing is not None and _other_grid(mask, source, pairs)
+    apart = other_grid and _apart(mask, source)
+    if may_resample and other_grid:
+        evidence += _of_other_grid(mask, source)
     else:
-        reach = _reach(source, tolerance)
-        pairs = _pairs(mask, source, tolerance, reach)
-        other_grid = bool(frames[0]) and frames[0] == frames[1] and _other_grid(mask, source, pairs)
-        if may_resample and other_grid:
-            evidence += _of_other_grid(mask, source)
-        else:
-            evidence += _of_geometry(mask, source, pairs, tolerance, reach)
-        if frames[0] and frames[0] == frames[1]:
-            evidence.append(Evidence(text="same frame of reference", weight=SAME_FRAME_OF_REFERENCE))
-        evidence += _of_shared_instances(mask, source)
+        evidence += _of_geometry(mask, source, pairs, tolerance, reach)
+    if same_frame:
+        evidence.append(Evidence(text="same frame of reference", weight=SAME_FRAME_OF_REFERENCE))
+    evidence += _of_shared_instances(mask, source)
     resampled = may_resample and other_grid
     return Weighed(
         source=source,
         pairs=() if resampled else pairs,
-        candidate=scored(source.series.series_instance_uid, evidence),
+        candidate=scored(source.series, evidence),
         resampled=resampled,
-        other_grid=other_grid,
+        other_grid=other_grid and not apart,
+        apart=apart,
+        needed_tolerance=None if other_grid else _needed_tolerance(mask, source, pairs),
     )
 
 
-def scored(uid: Uid, evidence: Sequence[Evidence]) -> Candidate:
+def _needed_tolerance(mask: ImageSeries, source: ImageSeries, pairs: Sequence[Pair]) -> float | None:
+    planes = len(mask.volume.planes)
+    needed = None if len(pairs) == planes else needed_tolerance(mask, source)
+    if needed is None or len(_pairs(mask, source, needed, _reach(source, needed))) < planes:
+        return None
+    return needed
+
+
+def scored(series: Series, evidence: Sequence[Evidence]) -> Candidate:
     """Candidate whose score is the sum of the weights, kept between 0 and 1."""
     score = min(1.0, max(0.0, sum(e.weight for e in evidence)))
-    return Candidate(series_instance_uid=uid, score=round(score, 4), evidence=tuple(evidence))
+    return Candidate(
+        series_instance_uid=series.series_instance_uid,
+        score=round(score, 4),
+        evidence=tuple(evidence),
+        series_description=series.series_description,
+        series_number=series.series_number,
+        modality=series.modality,
+    )
 
 
-def referenced(series: ImageSeries) -> set[Uid]:
-    """UIDs of the series and instances that the headers refer to."""
-    found: set[Uid] = set()
-    for header in series.headers:
-        for keyword in ("SourceImageSequence", "ReferencedImageSequence", "ReferencedSeriesSequence"):
-            for item in header.get(keyword) or ():
-                for name in ("ReferencedSOPInstanceUID", "SeriesInstanceUID"):
-                    if name in item:
-                        found.add(Uid(str(item.get(name))))
-    return found
+def _linked(mask: ImageSeries, source: ImageSeries, pairs: Sequence[Pair]) -> int:
+    """How many mask planes share the SOPInstanceUID of the plane they lie on, or refer to it and to no other."""
+    links = links_of_planes(mask, source)
+    return sum(links[p.mask_plane] == {p.source_plane} for p in pairs)
 
 
-def _frames_of_reference(series: ImageSeries) -> frozenset[str]:
+def _of_foreign_frame(mask: ImageSeries, pairs: int, linked: int, tolerance: float, *, proven: bool) -> Evidence:
+    planes = counted(len(mask.volume.planes), "mask plane")
+    if proven:
+        return Evidence(
+            text="another frame of reference, but each of the "
+            f"{planes} lies, within {tolerance:g} mm, on the source plane whose SOPInstanceUID it shares or refers to",
+            weight=0.0,
+        )
+    return Evidence(
+        text=f"another frame of reference (FrameOfReferenceUID): {pairs} of {planes} would coincide with source planes "
+        f"within {tolerance:g} mm, {linked} of them share its SOPInstanceUID or refer to it",
+        weight=-1.0,
+    )
+
+
+def frames_of_reference(series: ImageSeries) -> frozenset[str]:
+    """FrameOfReferenceUIDs of the headers."""
     found = {str(h.get("FrameOfReferenceUID") or "").strip() for h in series.headers}
     return frozenset(found - {""})
 
@@ -128,17 +178,12 @@ def _reach(source: ImageSeries, tolerance: float) -> float:
     return min(tolerance, CLEARLY_NEAREST * float(gaps.min())) if gaps.size else tolerance
 
 
-def _distance(mask: ImageSeries, plane: int, source: ImageSeries) -> float:
-    """Of a mask plane, along the source's normal, mm."""
-    return float(np.dot(source.volume.normal, mask.volume.planes[plane].geometry.position))
-
-
 def _pairs(mask: ImageSeries, source: ImageSeries, tolerance: float, reach: float) -> tuple[Pair, ...]:
     """Planes of the mask that coincide with planes of the source, pixel on pixel."""
     pairs = []
     for index, plane in enumerate(mask.volume.planes):
-        distance = _distance(mask, index, source)
-        nearest = _nearest(source.volume.distances, distance)
+        distance = distance_of(mask, index, source)
+        nearest = nearest_of(source.volume.distances, distance)
         if abs(source.volume.distances[nearest] - distance) > reach:
             continue
         target = source.volume.planes[nearest].geometry
@@ -146,12 +191,6 @@ def _pairs(mask: ImageSeries, source: ImageSeries, tolerance: float, reach: floa
         if way is not None:
             pairs.append(Pair(mask_plane=index, source_plane=nearest, way=way))
     return tuple(pairs)
-
-
-def _nearest(ordered: Sequence[float], value: float) -> int:
-    right = min(bisect_left(ordered, value), len(ordered) - 1)
-    left = max(right - 1, 0)
-    return left if abs(ordered[left] - value) <= abs(ordered[right] - value) else right
 
 
 def _of_geometry(
@@ -166,7 +205,10 @@ def _of_geometry(
             weight=COINCIDENT if len(pairs) == planes else -0.5,
         )
     ]
-    evidence += [Evidence(text=text, weight=0.0) for text in _differences(mask, source, pairs, reach)]
+    evidence += [
+        Evidence(text=text, weight=0.0)
+        for text in differences(mask, source, {p.mask_plane for p in pairs}, reach, tolerance)
+    ]
     ours, theirs = (a.rows, a.columns), (b.rows, b.columns)
     if pairs and pairs[0].way.covers(ours, theirs):
         evidence.append(Evidence(text=f"same matrix {a.rows} x {a.columns}", weight=0.05))
@@ -181,43 +223,6 @@ def _of_geometry(
     return evidence
 
 
-def _differences(mask: ImageSeries, source: ImageSeries, pairs: Sequence[Pair], reach: float) -> list[str]:
-    """What keeps the mask from lying on the source, for people: planes beyond its ends, and the first one unpaired."""
-    paired = {p.mask_plane for p in pairs}
-    unpaired = [i for i in range(len(mask.volume.planes)) if i not in paired]
-    if not unpaired:
-        return []
-    texts = []
-    ends = source.volume.distances[0], source.volume.distances[-1]
-    beyond = [max(ends[0] - d, d - ends[1]) for d in (_distance(mask, i, source) for i in unpaired)]
-    outside = [b for b in beyond if b > reach]
-    if outside:
-        verb = "lies" if len(outside) == 1 else "lie"
-        texts.append(
-            f"{counted(len(outside), 'mask plane')} {verb} beyond the source's ends, by up to {max(outside):.3f} mm"
-        )
-    return [*texts, _difference(mask, unpaired[0], source)]
-
-
-def _difference(mask: ImageSeries, index: int, source: ImageSeries) -> str:
-    """How far a mask plane is from the nearest source plane."""
-    plane = mask.volume.planes[index]
-    nearest = _nearest(source.volume.distances, _distance(mask, index, source))
-    ours, theirs = plane.geometry, source.volume.planes[nearest].geometry
-    number = f", InstanceNumber {plane.instance_number}" if plane.instance_number is not None else ""
-    spacing = ["\\".join(f"{s:g}" for s in g.pixel_spacing) for g in (ours, theirs)]
-    return (
-        f"mask plane {index + 1} of {len(mask.volume.planes)}{number}, at {_millimetres(ours.position)}, is shifted by "
-        f"{_millimetres(np.subtract(ours.position, theirs.position).tolist())} against the nearest source plane; "
-        f"pixel spacing {spacing[0]} mm, source {spacing[1]} mm"
-    )
-
-
-def _millimetres(vector: Sequence[float]) -> str:
-    # adding 0 turns -0.0 into 0.0
-    return f"({', '.join(f'{round(v, 3) + 0.0:.3f}' for v in vector)}) mm"
-
-
 def _voxel(series: ImageSeries) -> tuple[float, float, float]:
     """Distance between planes (the median), rows and columns, mm."""
     gaps = np.diff(series.volume.distances)
@@ -229,7 +234,7 @@ def _other_grid(mask: ImageSeries, source: ImageSeries, pairs: Sequence[Pair]) -
 
     A grid of the same voxels that lies a fraction of a voxel off is an error of placement, not another grid.
     """
-    if len(pairs) == len(mask.volume.planes) or mask.volume.spacing is None:
+    if len(pairs) == len(mask.volume.planes):
         return False
     a, b = mask.volume.planes[0].geometry, source.volume.planes[0].geometry
     matrix, _ = index_affine(a, b)
@@ -244,7 +249,36 @@ def _other_grid(mask: ImageSeries, source: ImageSeries, pairs: Sequence[Pair]) -
 
 def _of_other_grid(mask: ImageSeries, source: ImageSeries) -> list[Evidence]:
     texts = [" x ".join(f"{v:.4g}" for v in _voxel(s)) for s in (mask, source)]
-    return [Evidence(text=f"another grid: voxels of {texts[0]} mm, source {texts[1]} mm", weight=OTHER_GRID)]
+    text = f"another grid: voxels of {texts[0]} mm, source {texts[1]} mm"
+    ours, theirs = extents(mask.volume, source.volume)
+    common = np.minimum(ours[:, 1], theirs[:, 1]) - np.maximum(ours[:, 0], theirs[:, 0])
+    if common.min() <= 0:
+        axis = int(common.argmin())
+        spans = [f"{box[axis, 0]:.1f} to {box[axis, 1]:.1f} mm" for box in (ours, theirs)]
+        apart = (
+            f"the extents do not overlap: {max(0.0, -common[axis]):.1f} mm apart along the source's {_AXES[axis]} "
+            f"(mask from {spans[0]}, source from {spans[1]})"
+        )
+        return [Evidence(text=text, weight=0.0), Evidence(text=apart, weight=-1.0)]
+    evidence = [Evidence(text=text, weight=OTHER_GRID)]
+    off = np.abs(ours - theirs).max(axis=1)
+    voxels = np.array([_voxel(s) for s in (mask, source)]).max(axis=0)[[2, 1, 0]]
+    if (off <= voxels).all():
+        evidence.append(Evidence(text=f"same extent within one voxel ({off.max():.2f} mm)", weight=SAME_EXTENT))
+    else:
+        sizes = [" x ".join(f"{v:.1f}" for v in np.diff(box)[:, 0]) for box in (ours, theirs)]
+        share = float(np.prod(common / np.diff(ours)[:, 0]))
+        evidence.append(
+            Evidence(
+                text=f"{share:.0%} of the mask's extent of {sizes[0]} mm in the source's of {sizes[1]} mm", weight=0
+            )
+        )
+    return evidence
+
+
+def _apart(mask: ImageSeries, source: ImageSeries) -> bool:
+    ours, theirs = extents(mask.volume, source.volume)
+    return bool((np.minimum(ours[:, 1], theirs[:, 1]) <= np.maximum(ours[:, 0], theirs[:, 0])).any())
 
 
 def _of_shared_instances(mask: ImageSeries, source: ImageSeries) -> list[Evidence]:

@@ -84,7 +84,7 @@ def plane_geometry(header: Dataset, groups: Groups) -> PlaneGeometry | Refusal:
         return Refusal(
             reason=Reason.NO_GEOMETRY,
             detail="This multi-frame image does not say where its frames lie.",
-            hint=_MULTI_FRAME,
+            hint=MULTI_FRAME,
             evidence=(f"1 position for {counted(frames, 'frame')}",),
         )
     rows, columns = integer(header.get("Rows")) or 0, integer(header.get("Columns")) or 0
@@ -139,11 +139,14 @@ def integer(value: object) -> int | None:
         return None
 
 
-_MULTI_FRAME = (
-    "Export the mask as single-frame images, or as an enhanced multi-frame image that gives each frame's position."
+MULTI_FRAME = (
+    "Export the mask as single-frame images, or as an enhanced multi-frame image that gives each frame's position, or "
+    "the source image of each frame (SourceImageSequence)."
 )
+"""What to do about frames without positions: InstanceNumbers pair instances, so trust in their order places none."""
 _SINGLE_FRAME = (
-    "Export the mask with the positions of its source images (as a copy of them, or as DICOM Segmentation). If its "
+    "Export the mask with the positions of its source images (as a copy of them, or as DICOM Segmentation), or with a "
+    "reference of each slice to its source image (SourceImageSequence). If its "
     "slices have the InstanceNumbers of the source, --trust-order (setting TrustOrder) pairs them by these."
 )
 
@@ -154,12 +157,35 @@ def _no_geometry(frames: int, position: bool, orientation: bool, spacing: bool) 
     return Refusal(
         reason=Reason.NO_GEOMETRY,
         detail="The images do not say where in the patient they lie.",
-        # InstanceNumbers pair instances, so trust in their order places no frames.
-        hint=_MULTI_FRAME if frames > 1 else _SINGLE_FRAME,
+        hint=MULTI_FRAME if frames > 1 else _SINGLE_FRAME,
         evidence=(
             f"{len(missing)} of {len(names)} attributes missing or unreadable: {', '.join(missing)}",
             *((f"{frames} frames in the image",) if frames > 1 else ()),
         ),
+    )
+
+
+SOME_WITHOUT_POSITION = (
+    "Send the images without a position (captures, reports) as a series of their own, and the others again without "
+    "them."
+)
+"""What to do about a series of which only some images say where they lie."""
+
+
+def some_without_position(first: Refusal, lacking: int, images: int) -> Refusal:
+    """`no_geometry` of a series of which only some images say where they lie.
+
+    Parameters
+    ----------
+    first
+        Refusal of the first of those that do not.
+    """
+    verb = "does not say where in the patient it lies" if lacking == 1 else "do not say where in the patient they lie"
+    return Refusal(
+        reason=Reason.NO_GEOMETRY,
+        detail=f"{lacking} of {counted(images, 'image')} of the series {verb}.",
+        hint=SOME_WITHOUT_POSITION,
+        evidence=(f"{lacking} of {counted(images, 'image')} without a position", *first.evidence),
     )
 
 

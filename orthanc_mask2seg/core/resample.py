@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from orthanc_mask2seg.core.geometry import index_affine, plane_heights
+from orthanc_mask2seg.core.geometry import FloatArray, index_affine, normal_of, plane_heights
 from orthanc_mask2seg.model import LabelArray, PlaneGeometry, Reason, Refusal, VolumeGeometry
 
 HALF_CELL = 0.5 + 1e-6
@@ -48,6 +48,37 @@ def resample(
         if placed.any():
             result[index] = placed
     return result
+
+
+def extents(mask: VolumeGeometry, source: VolumeGeometry) -> tuple[FloatArray, FloatArray]:
+    """Boxes around all voxels, along the source's rows, columns and normal.
+
+    Returns
+    -------
+    mask, source
+        Lowest and highest coordinates, mm, shape (3, 2) each.
+    """
+    first = source.planes[0].geometry
+    axes = np.array([first.row_cosines, first.column_cosines, normal_of(first)])
+    return _box(mask, axes), _box(source, axes)
+
+
+def _box(volume: VolumeGeometry, axes: FloatArray) -> FloatArray:
+    heights = np.nan_to_num(np.array(plane_heights(volume, None)), nan=0.0)
+    points = []
+    for plane, height in zip(volume.planes, heights, strict=True):
+        g = plane.geometry
+        normal = normal_of(g)
+        for row in (-0.5, g.rows - 0.5):
+            for column in (-0.5, g.columns - 0.5):
+                corner = (
+                    np.array(g.position)
+                    + np.multiply(g.column_cosines, row * g.pixel_spacing[0])
+                    + np.multiply(g.row_cosines, column * g.pixel_spacing[1])
+                )
+                points += [corner + normal * height / 2, corner - normal * height / 2]
+    places = np.array(points) @ axes.T
+    return np.stack([places.min(axis=0), places.max(axis=0)], axis=1)
 
 
 def _in_plane(labels: LabelArray, mask: PlaneGeometry, source: PlaneGeometry) -> LabelArray:

@@ -70,7 +70,7 @@ def tell_apart(mask: ImageSeries, good: Sequence[Weighed]) -> list[Weighed]:
     copied = _of_copied_tags(mask, good)
     found = _of_name(mask, good, copied)
     return [
-        replace(w, candidate=scored(w.candidate.series_instance_uid, (*w.candidate.evidence, *tags, *name)))
+        replace(w, candidate=scored(w.source.series, (*w.candidate.evidence, *tags, *name)))
         for w, tags, name in zip(good, copied, found, strict=True)
     ]
 

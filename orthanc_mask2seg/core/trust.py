@@ -1,6 +1,8 @@
-"""Masks without positions, where the user trusts their order: slices are paired by InstanceNumber.
+"""Masks without positions: placed by the images that they refer to, or, where the user trusts it, by their order.
 
-Only where the numbers are unique on both sides and the very same, and the matrix is; everything else stays a refusal.
+A slice that shares its SOPInstanceUID with one source image, or refers to it, says itself where it lies. Trust in the
+order pairs slices by InstanceNumber, only where the numbers are unique on both sides and the very same, and the matrix
+is; everything else stays a refusal.
 """
 
 from __future__ import annotations
@@ -10,10 +12,15 @@ from dataclasses import replace
 
 from pydicom import Dataset
 
+from orthanc_mask2seg.core.geometry import grid_map, stack
+from orthanc_mask2seg.core.plane_headers import MULTI_FRAME, Groups, frames_of, plane_geometry
+from orthanc_mask2seg.core.references import linked_planes
 from orthanc_mask2seg.core.wording import counted
-from orthanc_mask2seg.model import ImageSeries, Plane, Reason, Refusal, Series, Uid
+from orthanc_mask2seg.model import ImageSeries, Plane, PlaneGeometry, Reason, Refusal, Series, Uid
 
 TRUSTED = "positions taken from the source by InstanceNumber: the order was trusted, not proven"
+
+BY_REFERENCE = "no positions: each of {} lies where the source image lies whose SOPInstanceUID it shares or refers to"
 
 
 def borrow_positions(series: Series, headers: Sequence[Dataset], source: ImageSeries) -> ImageSeries | Refusal:
@@ -39,7 +46,9 @@ def borrow_positions(series: Series, headers: Sequence[Dataset], source: ImageSe
         return Refusal(
             reason=Reason.NO_GEOMETRY,
             detail=f"The images do not say where they lie, and their order does not tell either: {problem}.",
-            hint="Export the mask with the positions of its source images; --trust-order (setting TrustOrder) pairs "
+            hint=MULTI_FRAME
+            if any(_is_multi_frame(h) for h in headers)
+            else "Export the mask with the positions of its source images; --trust-order (setting TrustOrder) pairs "
             "slices only where mask and source have the very same InstanceNumbers, each once, and the same matrix.",
             evidence=(
                 f"mask: {_in_numbers(numbers)}",
@@ -51,6 +60,81 @@ def borrow_positions(series: Series, headers: Sequence[Dataset], source: ImageSe
     return ImageSeries(
         series=series, headers=tuple(headers), volume=replace(source.volume, planes=borrowed), trusted=True
     )
+
+
+def place_by_references(
+    series: Series, headers: Sequence[Dataset], source: ImageSeries, tolerance: float
+) -> ImageSeries | None:
+    """Give each slice or frame of a mask the place of the source image that it shares its SOPInstanceUID with or names.
+
+    Parameters
+    ----------
+    series, headers
+        The mask, some or all of its images without positions.
+    tolerance
+        Positions that it does have must be those of the source image within this (mm).
+
+    Returns
+    -------
+    ImageSeries, or None
+        None where not every slice names one image of the source, each another one, of the same matrix.
+    """
+    links = linked_planes(headers, source)
+    chosen = [next(iter(found)) for found in links if len(found) == 1]
+    if not chosen or len(chosen) < len(links) or len(set(chosen)) < len(chosen):
+        return None
+    if _frames_of_reference(headers) - _frames_of_reference(source.headers):
+        return None
+    planes = []
+    places = iter(chosen)
+    for index, header in enumerate(headers):
+        for number, groups in frames_of(header):
+            plane = source.volume.planes[next(places)]
+            if not _agrees(header, groups, plane.geometry, tolerance):
+                return None
+            planes.append(replace(_borrowed(plane, headers, index), frame_number=number))
+    volume = stack(planes, tolerance)
+    if isinstance(volume, Refusal):
+        return None
+    return ImageSeries(series=series, headers=tuple(headers), volume=volume)
+
+
+def _agrees(header: Dataset, groups: Groups, place: PlaneGeometry, tolerance: float) -> bool:
+    """Whether what an image says of its place, be it all or a part, is not at odds with another one's place."""
+    if (header.get("Rows"), header.get("Columns")) != (place.rows, place.columns):
+        return False
+    own = plane_geometry(header, groups)
+    if not isinstance(own, Refusal):
+        way = grid_map(own, place, tolerance)
+        away = sum((a - b) ** 2 for a, b in zip(own.position, place.position, strict=True)) ** 0.5
+        return way is not None and way.identical and away <= 2 * tolerance
+    if own.reason is not Reason.NO_GEOMETRY:
+        return False
+    told = (
+        ("ImagePositionPatient", place.position, tolerance),
+        ("ImageOrientationPatient", (*place.row_cosines, *place.column_cosines), 1e-4),
+        ("PixelSpacing", place.pixel_spacing, tolerance / max(place.rows, place.columns)),
+    )
+    return all(_near(header.get(keyword), values, within) for keyword, values, within in told)
+
+
+def _near(said: object, values: Sequence[float], within: float) -> bool:
+    """Whether numbers of an attribute are near those of another image; what is not there says nothing."""
+    if said is None or said == "":
+        return True
+    try:
+        numbers = [float(v) for v in said]  # type: ignore[attr-defined]  # a pydicom MultiValue, or anything
+    except (TypeError, ValueError):
+        return False
+    return len(numbers) == len(values) and all(abs(a - b) <= within for a, b in zip(numbers, values, strict=True))
+
+
+def _frames_of_reference(headers: Sequence[Dataset]) -> set[str]:
+    return {str(h.get("FrameOfReferenceUID") or "").strip() for h in headers} - {""}
+
+
+def _is_multi_frame(header: Dataset) -> bool:
+    return int(str(header.get("NumberOfFrames") or 1)) > 1
 
 
 def _borrowed(plane: Plane, headers: Sequence[Dataset], index: int) -> Plane:
@@ -84,9 +168,7 @@ def _problem(
     by_number: dict[int | None, Plane],
 ) -> str:
     """Why the numbers do not pair the slices, or ''."""
-    if any(int(str(h.get("NumberOfFrames") or 1)) > 1 for h in headers) or any(
-        p.frame_number is not None for p in source.volume.planes
-    ):
+    if any(_is_multi_frame(h) for h in headers) or any(p.frame_number is not None for p in source.volume.planes):
         return "multi-frame images have no InstanceNumber per slice"
     if None in numbers or None in by_number:
         return "an InstanceNumber is missing"

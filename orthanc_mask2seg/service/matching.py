@@ -8,29 +8,32 @@ from dataclasses import dataclass, replace
 from pydicom import Dataset
 
 from orthanc_mask2seg.config import Settings
+from orthanc_mask2seg.core.census import FEW_VALUES, Census
 from orthanc_mask2seg.core.detect import (
-    CLEAR_MARGIN,
     CLEAR_MASK,
+    coincidence,
+    header_evidence,
+    link_evidence,
     mask_evidence,
     may_be_source,
     says_mask,
     weight,
 )
-from orthanc_mask2seg.core.match import GOOD_SCORE, Match, match, refers_to
+from orthanc_mask2seg.core.match import GOOD_SCORE, Match, match
+from orthanc_mask2seg.core.plane_headers import SOME_WITHOUT_POSITION
 from orthanc_mask2seg.core.rules import Verdict
-from orthanc_mask2seg.core.trust import TRUSTED, borrow_positions
-from orthanc_mask2seg.core.voxels import Census
+from orthanc_mask2seg.core.trust import BY_REFERENCE, TRUSTED, borrow_positions, place_by_references
+from orthanc_mask2seg.core.wording import counted
 from orthanc_mask2seg.model import Evidence, ImageSeries, Reason, Refusal, Series, Uid
 from orthanc_mask2seg.pacs.port import Archive
 from orthanc_mask2seg.service.reading import (
     MASK_SAMPLES,
-    SOURCE_SAMPLES,
     headers_of,
     open_mask,
     open_stacks,
-    sample_image,
     sample_series,
 )
+from orthanc_mask2seg.service.roles import Others, Roles, texts
 from orthanc_mask2seg.service.sieve import rule_for
 
 ANY_PROBABILITY = 1e-9
@@ -63,6 +66,11 @@ class _Mask:
     evidence: tuple[Evidence, ...]
     named: bool
 
+    @property
+    def clear(self) -> bool:
+        """Whether it may be converted, its source being found."""
+        return self.named or self.census.regions or weight(self.evidence) >= CLEAR_MASK
+
 
 class Matcher:
     """Finds the sources of masks of one task; a source's headers are read once.
@@ -91,6 +99,7 @@ class Matcher:
         self._sources = sources
         self._named_as_mask = named_as_mask
         self._not_sources = not_sources
+        self._roles = Roles(archive)
         self._opened: dict[str, tuple[ImageSeries, ...] | Refusal] = {}
 
     def find(self, series: Series) -> Found | Refusal:
@@ -98,26 +107,36 @@ class Matcher:
         mask = self._look_at(series)
         if isinstance(mask, Refusal):
             return mask
-        sources, unusable = self._candidates(series)
-        if self._sources is not None and not sources and not unusable:
+        others = self._others(series)
+        if self._sources is not None and not others.sources and not others.unusable:
             return _with_evidence(_named_no_image(self._sources, self._not_sources), mask)
         image = open_mask(series, mask.headers, self._settings.position_tolerance_mm)
-        trusted: tuple[str, ...] = ()
+        placed: tuple[str, ...] = ()
+        among = others.sources
         if isinstance(image, Refusal) and image.reason is Reason.NO_GEOMETRY:
-            borrowed = self._without_positions(mask, image, sources)
+            borrowed = self._without_positions(mask, image, others)
             if isinstance(borrowed, Refusal):
                 return _with_evidence(borrowed, mask)
-            image, sources = borrowed
-            trusted = (TRUSTED,)
+            image, source, how = borrowed
+            among, placed = (source,), (how,)
         if isinstance(image, Refusal):
             return _with_evidence(image, mask)
-        found = self._match(mask, image, sources, unusable)
+        referring = () if mask.named else self._roles.referring(image, others)
+        if referring:
+            return _referred(mask, referring)
+        found = self._match(mask, image, among, others)
+        links = self._links(image, among, found)
+        mask = replace(mask, evidence=(*mask.evidence, *links, *(() if placed else _coincidence(image, found))))
+        if not mask.clear:
+            return _not_discrete(mask)
         if isinstance(found, Refusal):
             return _with_evidence(found, mask)
+        if found.resampled and not mask.named and not (links or header_evidence(mask.headers[0])):
+            return _only_few_values(mask, found)
         return Found(
             image=image,
             match=found,
-            evidence=(*texts(mask.evidence), *trusted),
+            evidence=(*texts(mask.evidence), *placed),
             called_mask=mask.named or says_mask(series),
         )
 
@@ -143,26 +162,29 @@ class Matcher:
         if isinstance(census, Refusal):
             return census
         evidence = mask_evidence(headers[0], census) if headers else ()
+        if threshold is not None and evidence:
+            cut = "above 0" if threshold == ANY_PROBABILITY else f"from {threshold:g} on"
+            evidence = (replace(evidence[0], text=f"{evidence[0].text}, when values {cut} are one"), *evidence[1:])
         mask = _Mask(series=series, headers=headers, census=census, evidence=evidence, named=named)
-        clear = named or census.regions or weight(evidence) >= CLEAR_MASK
-        return mask if census.discrete and clear else _not_discrete(mask)
+        return mask if census.discrete else _not_discrete(mask)
 
-    def _candidates(self, series: Series) -> tuple[list[ImageSeries], list[tuple[Uid, Refusal]]]:
+    def _others(self, series: Series) -> Others:
         others = self._sources
         if others is None:
             others = self._archive.series_of_study(series.study_instance_uid)
         own = self._not_sources | {series.series_instance_uid}
         sources: list[ImageSeries] = []
-        unusable: list[tuple[Uid, Refusal]] = []
+        unusable: list[tuple[Series, Refusal]] = []
         for other in others:
             if other.series_instance_uid in own or not may_be_source(other):
                 continue
             opened = self._open(other)
             if isinstance(opened, Refusal):
-                unusable.append((other.series_instance_uid, opened))
+                unusable.append((other, opened))
             else:
                 sources += opened
-        return sources, unusable
+        one = self._sources is not None and len({s.series_instance_uid for s in self._sources}) == 1
+        return Others(sources=tuple(sources), unusable=tuple(unusable), named=one)
 
     def _open(self, series: Series) -> tuple[ImageSeries, ...] | Refusal:
         if series.key not in self._opened:
@@ -175,11 +197,25 @@ class Matcher:
         return self._opened[series.key]
 
     def _without_positions(
-        self, mask: _Mask, refusal: Refusal, sources: Sequence[ImageSeries]
-    ) -> tuple[ImageSeries, list[ImageSeries]] | Refusal:
-        """Places by InstanceNumber, where the site trusts the order and one series alone has the same numbers."""
+        self, mask: _Mask, refusal: Refusal, others: Others
+    ) -> tuple[ImageSeries, ImageSeries, str] | Refusal:
+        """The mask with places, the source that they are from, and how: by references, or by an order that is trusted.
+
+        Where one series alone holds all images that the mask refers to; or has the same InstanceNumbers, and the site
+        trusts these.
+        """
+        sources = others.sources
+        tolerance = self._settings.position_tolerance_mm
+        linked = [(place_by_references(mask.series, mask.headers, s, tolerance), s) for s in sources]
+        proven = self._images_of([(image, s) for image, s in linked if image is not None])
+        if len(proven) > 1:
+            return _several_sources([s for _, s in proven], "hold the images that the mask refers to")
+        if proven:
+            image, source = proven[0]
+            return image, source, BY_REFERENCE.format(counted(len(image.volume.planes), "plane"))
         same_count = any(len(s.volume.planes) == len(mask.headers) for s in sources)
-        if not mask.named and not same_count and weight(mask.evidence) < CLEAR_MASK:
+        some = refusal.hint == SOME_WITHOUT_POSITION
+        if not mask.named and not some and not same_count and weight(mask.evidence) < CLEAR_MASK:
             return Refusal(
                 reason=Reason.NOT_A_MASK,
                 detail="The series holds few values, but nothing says that it is a mask of images of its study.",
@@ -188,47 +224,40 @@ class Matcher:
             )
         if not self._settings.trust_order:
             return refusal
-        images = [s for s in sources if not self._few_valued(s)] or sources
+        images = [s for s in sources if not self._roles.few_valued(s)] or list(sources)
         borrowed = [(borrow_positions(mask.series, mask.headers, source), source) for source in images]
         fitting = [(image, source) for image, source in borrowed if not isinstance(image, Refusal)]
         if len(fitting) > 1:
-            return Refusal(
-                reason=Reason.AMBIGUOUS_SOURCE,
-                detail=f"{len(fitting)} image series have the InstanceNumbers of the mask.",
-                hint="Name the source series explicitly: mask2seg convert MASK --source SERIES.",
-                evidence=tuple(f"series {source.series.series_instance_uid}" for _, source in fitting),
-            )
+            return _several_sources([s for _, s in fitting], "have the InstanceNumbers of the mask")
         if not fitting:
             return next((image for image, _ in borrowed if isinstance(image, Refusal)), refusal)
-        image, source = fitting[0]
-        return image, [source]
+        return *fitting[0], TRUSTED
 
-    def _few_valued(self, source: ImageSeries) -> bool:
-        census = sample_image(self._archive, source, SOURCE_SAMPLES)
-        return isinstance(census, Census) and census.discrete
+    def _images_of(
+        self, placed: Sequence[tuple[ImageSeries, ImageSeries]]
+    ) -> Sequence[tuple[ImageSeries, ImageSeries]]:
+        """Of several series that a mask refers to those that are no masks."""
+        if len(placed) < 2:
+            return placed
+        return [(image, s) for image, s in placed if not self._roles.few_valued(s)] or placed
 
-    def _match(
-        self,
-        mask: _Mask,
-        image: ImageSeries,
-        sources: Sequence[ImageSeries],
-        unusable: list[tuple[Uid, Refusal]],
-    ) -> Match | Refusal:
+    def _match(self, mask: _Mask, image: ImageSeries, among: Sequence[ImageSeries], others: Others) -> Match | Refusal:
         """Match by geometry; then see which of the fitting series are images and which are masks themselves."""
-        first = self._by_geometry(image, sources, unusable)
+        first = self._by_geometry(image, among, others.unusable)
         good = {c.series_instance_uid for c in first.candidates if c.score >= GOOD_SCORE}
-        fitting = [s for s in sources if s.series.series_instance_uid in good]
-        masks = self._masks_among(mask, image, fitting)
+        fitting = [s for s in among if s.series.series_instance_uid in good]
+        masks = self._roles.masks_among(fitting, others, image, mask.evidence, named=mask.named)
         if not masks:
             return first
-        rest = [s for s in sources if s.series.series_instance_uid not in masks]
-        again = self._by_geometry(image, rest, [*unusable, *masks.items()])
-        if isinstance(again, Refusal) and masks.keys() == good and not mask.named:
+        rest = [s for s in among if s.series.series_instance_uid not in masks]
+        series = {s.series.series_instance_uid: s.series for s in fitting}
+        again = self._by_geometry(image, rest, [*others.unusable, *((series[u], r) for u, r in masks.items())])
+        if isinstance(again, Refusal) and masks.keys() == good and not mask.named and not self._roles.an_image(others):
             return _others_are_masks(mask, again)
         return again
 
     def _by_geometry(
-        self, image: ImageSeries, sources: Sequence[ImageSeries], unusable: Sequence[tuple[Uid, Refusal]]
+        self, image: ImageSeries, sources: Sequence[ImageSeries], unusable: Sequence[tuple[Series, Refusal]]
     ) -> Match | Refusal:
         return match(
             image,
@@ -238,43 +267,23 @@ class Matcher:
             may_resample=self._settings.resample == "nearest",
         )
 
-    def _masks_among(self, mask: _Mask, image: ImageSeries, fitting: Sequence[ImageSeries]) -> dict[Uid, Refusal]:
-        """Fitting series that are masks themselves.
-
-        Beside a series that is surely an image, every few-valued one; where there is none, every one that has no
-        clearly less evidence of being a mask than ours. A person's word settles the latter; so does a series that
-        names the other as what it was made from.
-        """
-        few_valued: dict[Uid, tuple[Evidence, ...]] = {}
-        for source in fitting:
-            uid = source.series.series_instance_uid
-            census = sample_image(self._archive, source, SOURCE_SAMPLES) if uid not in few_valued else None
-            if refers_to(image, source):
-                continue
-            if isinstance(census, Census) and census.discrete and (census.regions or refers_to(source, image)):
-                few_valued[uid] = mask_evidence(source.headers[0], census)
-        if len(few_valued) == len({s.series.series_instance_uid for s in fitting}):
-            own = weight(mask.evidence)
-            referring = {s.series.series_instance_uid for s in fitting if refers_to(s, image)}
-            few_valued = {
-                uid: theirs
-                for uid, theirs in few_valued.items()
-                if not mask.named and (own - weight(theirs) < CLEAR_MARGIN or uid in referring)
-            }
-        return {
-            uid: Refusal(
-                reason=Reason.NOT_A_MASK,
-                detail="looks like a mask itself: " + "; ".join(texts(theirs)),
-                hint="Name it as the source if it is an image: mask2seg convert MASK --source SERIES.",
-                evidence=texts(theirs),
-            )
-            for uid, theirs in few_valued.items()
-        }
+    def _links(
+        self, image: ImageSeries, sources: Sequence[ImageSeries], found: Match | Refusal
+    ) -> tuple[Evidence, ...]:
+        """Evidence that the series was made from its source, or, where none was found, from an image series."""
+        if isinstance(found, Match):
+            return link_evidence(image, found.source)
+        for source in sources:
+            linked = link_evidence(image, source)
+            if linked and not self._roles.few_valued(source):
+                return linked
+        return ()
 
 
-def texts(evidence: Sequence[Evidence]) -> tuple[str, ...]:
-    """Evidence with its weights, for people."""
-    return tuple(f"{e.text} ({e.weight:+.2f})" for e in evidence)
+def _coincidence(image: ImageSeries, found: Match | Refusal) -> tuple[Evidence, ...]:
+    if isinstance(found, Refusal) or found.resampled:
+        return ()
+    return (coincidence(len(image.volume.planes)),)
 
 
 def _with_evidence(refusal: Refusal, mask: _Mask) -> Refusal:
@@ -284,14 +293,55 @@ def _with_evidence(refusal: Refusal, mask: _Mask) -> Refusal:
 
 def _not_discrete(mask: _Mask) -> Refusal:
     values = len(mask.census.counts)
+    if mask.census.discrete and values <= FEW_VALUES:
+        detail = (
+            f"The pixels have {counted(values, 'different value')}, but in scattered points, and nothing else says "
+            "that this is a mask of images of its study."
+        )
+    else:
+        detail = (
+            f"The pixels have {values} different values, most of which form no regions: "
+            "this is an image or a probability map, not a mask of labels."
+        )
     return Refusal(
         reason=Reason.NOT_DISCRETE if mask.named else Reason.NOT_A_MASK,
-        detail=f"The pixels have {values} different values, most of which form no regions: "
-        "this is an image or a probability map, not a mask of labels.",
+        detail=detail,
         hint="Export the mask after thresholding, or set Threshold or Fractional."
         if mask.named
         else "Nothing to do: images are not converted. If it is a mask, ask for it: mask2seg convert SERIES.",
         evidence=(*texts(mask.evidence), _range(mask.census)),
+    )
+
+
+def _referred(mask: _Mask, referring: Sequence[ImageSeries]) -> Refusal:
+    return Refusal(
+        reason=Reason.NOT_A_MASK,
+        detail="The series holds few values, but another series says that it was made from it: it is an image.",
+        hint="Nothing to do: images are not converted. If it is a mask, ask for it: mask2seg convert SERIES.",
+        evidence=(
+            *(f"series {s.series.series_instance_uid} refers to it" for s in referring[:3]),
+            *texts(mask.evidence),
+        ),
+    )
+
+
+def _only_few_values(mask: _Mask, found: Match) -> Refusal:
+    return Refusal(
+        reason=Reason.NOT_A_MASK,
+        detail="The series holds few values, but it lies on another grid than every image series of the study, and "
+        "nothing else says that it is a mask: it may be an image.",
+        hint="If it is a mask, ask for it: mask2seg convert SERIES.",
+        evidence=texts(mask.evidence),
+        candidates=found.candidates,
+    )
+
+
+def _several_sources(sources: Sequence[ImageSeries], what: str) -> Refusal:
+    return Refusal(
+        reason=Reason.AMBIGUOUS_SOURCE,
+        detail=f"{len(sources)} image series {what}.",
+        hint="Name the source series explicitly: mask2seg convert MASK --source SERIES.",
+        evidence=tuple(f"series {source.series.series_instance_uid}" for source in sources),
     )
 
 

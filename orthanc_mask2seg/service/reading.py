@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from pydicom import Dataset, dcmread
 
+from orthanc_mask2seg.core.census import Census
 from orthanc_mask2seg.core.geometry import planes_of, stack
 from orthanc_mask2seg.core.mask_planes import label_domain
 from orthanc_mask2seg.core.phases import phases
 from orthanc_mask2seg.core.pixels import decode, drop_unreadable
-from orthanc_mask2seg.core.voxels import Census
 from orthanc_mask2seg.core.wording import counted, instance_of
 from orthanc_mask2seg.model import ArchiveKey, ImageSeries, Reason, Refusal, Series
 from orthanc_mask2seg.pacs.port import Archive

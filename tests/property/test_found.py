@@ -178,3 +178,20 @@ def test_a_source_whose_header_is_damaged_is_not_used() -> None:
         b"\x28\0\x52\x10DS", b"\x28\0\x52\x10\x44\xc5"
     )
     is_right(made)
+
+
+def test_the_low_byte_of_air_is_no_background() -> None:
+    """-1024/-1023 of which one slice says to be 8 bits and unsigned, so that it reads 0 and 1."""
+    made = pair("-1024/-1023")
+    made.mask[2] = with_element(made.mask[2], BITS_STORED, "US", b"\x08\0")
+    made.mask[2] = with_element(made.mask[2], 0x00280103, "US", b"\0\0")
+    verdict = judge(made)
+    assert (verdict.kind, verdict.detail) == ("refused", "corrupt_pixel_data")
+
+
+@pytest.mark.parametrize("bits", [b"\x08\0", b"\x0c\0", b"\x01\0"])
+def test_bits_that_change_no_value_are_no_damage(bits: bytes) -> None:
+    """BitsStored of one slice among others: 0 and 1 stay what they are."""
+    made = pair("seed copy")
+    made.mask[2] = with_element(made.mask[2], BITS_STORED, "US", bits)
+    is_right(made)

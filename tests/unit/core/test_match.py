@@ -50,7 +50,9 @@ def test_the_shifted_reconstruction_is_not_taken() -> None:
     made.others = [other_series(made, shifted, 8), other_series(made, Grid(step_mm=5.0, planes=3), 9)]
     result = outcome(made)
     assert result.source_series_uid == made.image[0].SeriesInstanceUID
-    assert [round(c.score, 2) for c in result.candidates] == [0.8, 0.6, 0.0]
+    assert [round(c.score, 2) for c in result.candidates] == [0.8, 0.66, 0.0], (
+        "a thicker one of the same extent comes second"
+    )
 
 
 def test_two_equal_series_are_ambiguous() -> None:
