@@ -28,6 +28,8 @@ LISTED = 128
 TRIES = 3
 """How often a series is listed anew that is just arriving."""
 
+TWICE_HINT = "Correct the PatientID, or delete the wrong series."
+
 _UID = r"[0-9][0-9.]{0,63}"
 UID = re.compile(_UID)
 SERIES_KEY = re.compile(f"studies/({_UID})/series/({_UID})")
@@ -87,12 +89,20 @@ class Index:
         return self._paged("its series", self._search, SERIES_UID)
 
     def records(self, study: str, series: str = "") -> list[Record]:
-        """Every series of a study, or the one that is named."""
+        """Every series of a study, or the one that is named.
+
+        Raises
+        ------
+        ArchiveRejected
+            A series is there twice, as for two patients: no path tells them apart, so neither is taken.
+        """
         found: list[Record] = []
         pages = self._paged("a study", lambda limit, offset: self._search(limit, offset, study, series), SERIES_UID)
         for page in pages:
             of_study = [r for r in page if first(r, STUDY_UID) in {study, ""}]
             wanted = [r for r in of_study if not series or first(r, SERIES_UID) == series]
+            if len({first(r, SERIES_UID) for r in wanted}) < len(wanted):
+                raise ArchiveRejected("The archive holds a series twice, perhaps for two patients", hint=TWICE_HINT)
             found += [{**r, STUDY_UID: {"Value": [study]}} for r in wanted]
             if series and found:
                 break

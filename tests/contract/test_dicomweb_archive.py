@@ -176,6 +176,21 @@ def test_shared_sop_instance_uids_never_give_the_other_series(server: OrthancSer
         assert archive.content(key) in files
 
 
+def test_one_series_of_two_patients_is_not_guessed(server: OrthancServer, archive: DicomwebArchive) -> None:
+    """Orthanc keeps both; their paths are the same."""
+    content = sample(1).ct[0]
+    header = dcmread(io.BytesIO(content))
+    filled_key = archive.store(content).key.rpartition("/instances/")[0]
+    server.post("/instances", changed(content, PatientID="another"))
+    for ask in (
+        lambda: archive.find_series(header.SeriesInstanceUID),
+        lambda: archive.series(ArchiveKey(filled_key)),
+        lambda: archive.series_of_study(header.StudyInstanceUID),
+    ):
+        with pytest.raises(ArchiveRejected, match="twice"):
+            ask()
+
+
 def test_pages_of_any_size_make_no_hole(
     server: OrthancServer, archive: DicomwebArchive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
