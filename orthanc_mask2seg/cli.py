@@ -64,16 +64,24 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 
 @app.command()
-def serve(config_file: ConfigOption = None, state: StateOption = None) -> None:
+def serve(
+    config_file: ConfigOption = None,
+    state: StateOption = None,
+    embedded: Annotated[bool, typer.Option("--embedded", hidden=True)] = False,
+) -> None:
     """Follow Orthanc, convert every mask series that arrives, and show a status page.
 
     Example: mask2seg serve -c orthanc.json
     """
     with _faults(as_json=False):
-        settings = _settings(config_file, state)
         from orthanc_mask2seg.service import daemon
+        from orthanc_mask2seg.service import embedded as child
         from orthanc_mask2seg.web import page
 
+        if embedded:
+            child.serve(page.start)
+            return
+        settings = _settings(config_file, state)
         daemon.serve(settings, start_page=page.start)
 
 
@@ -223,7 +231,11 @@ def _orthanc(settings: config.Settings) -> OrthancArchive:
     from orthanc_mask2seg.pacs.orthanc_rest import OrthancArchive
 
     return OrthancArchive(
-        settings.orthanc_url, settings.orthanc_username, settings.orthanc_password, settings.timeout_seconds
+        settings.orthanc_url,
+        settings.orthanc_username,
+        settings.orthanc_password,
+        settings.timeout_seconds,
+        authorization=settings.orthanc_authorization,
     )
 
 

@@ -26,7 +26,8 @@ def command(tree: Path, configuration: Path) -> list[str]:
 
 def environment(tree: Path) -> dict[str, str]:
     """Environment that Orthanc is started in: its own DICOM dictionary and plugins."""
-    dictionaries = (tree / "usr/share/dcmtk" / name for name in ("dicom.dic", "private.dic"))
+    found = next((tree / "usr/share").glob("*dcmtk*/dicom.dic"))  # bookworm keeps it in libdcmtk17
+    dictionaries = (found.with_name(name) for name in ("dicom.dic", "private.dic"))
     return {**os.environ, "DCMDICTPATH": ":".join(map(str, dictionaries)), "ORTHANC_PLUGINS": str(plugins(tree))}
 
 

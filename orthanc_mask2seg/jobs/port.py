@@ -25,6 +25,8 @@ class JobRequest:
         Who asked: "watcher", "study" (its study has changed), "button", "backfill".
     study_version
         Digest of the other series of the study, for work that is done again because they have changed.
+    named_as_mask
+        A person said that this is a mask: whether it looks like one is not asked.
     """
 
     series_key: ArchiveKey
@@ -34,11 +36,13 @@ class JobRequest:
     rested: bool = False
     origin: str = "watcher"
     study_version: str = ""
+    named_as_mask: bool = False
 
     @property
     def key(self) -> str:
         """Name of the job (24 hexadecimal digits): the same work has the same name, whoever asks for it."""
-        text = "\n".join([self.series_key, self.version, str(self.rested), self.study_version])
+        named = ["named"] if self.named_as_mask else []
+        text = "\n".join([self.series_key, self.version, str(self.rested), self.study_version, *named])
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
     def document(self) -> dict[str, Any]:

@@ -25,6 +25,9 @@ APPLICATION = "mask2seg"
 APPLICATION_VERSION = "1"
 """Constant: DBOS's default is a hash of the code, and an upgrade would strand the jobs that wait."""
 QUEUE = "masks"
+PRIORITIES = {"button": 1, "backfill": 20}
+PRIORITY = 10
+"""What a person waits for runs first: by origin of the request, the lowest number first."""
 WORKFLOW = "convert"
 
 _STATES = {
@@ -76,6 +79,7 @@ class History:
             "queue_name": QUEUE,
             "workflow_id": workflow_id,
             "app_version": APPLICATION_VERSION,
+            "priority": PRIORITIES.get(request.origin, PRIORITY),
         }
         if delay_seconds > 0:
             options["delay_seconds"] = delay_seconds

@@ -73,7 +73,9 @@ class Dispatch:
             seen = self._ledger.seen(request.series_key)
             if seen is None or seen.version != request.version:
                 return
-            ended = replace(seen, verdict=Verdict(outcome), reason=reason)
+            if seen.verdict is Verdict.PASSED_OVER and outcome != Verdict.CONVERTED:
+                return  # a person took for a mask what is none
+            ended = replace(seen, verdict=Verdict(outcome), reason=reason, job_id=request.key)
             self._ledger.remember(ended)
             if _mendable(ended):
                 self._recheck.add(seen.study_instance_uid)

@@ -53,7 +53,7 @@ def converted(orthanc_id):
 
 
 def run(archive, ledger, answer, asked=None):
-    def convert(given, masks, settings, *, rested):
+    def convert(given, masks, settings, *, rested, **_more):
         assert (given, settings) == (archive, SETTINGS)
         assert [m.key for m in masks] == ["mask"]
         return answer(rested) if callable(answer) else answer
