@@ -64,6 +64,8 @@ def send(output: Any, reply: Any) -> None:
         output.SetHttpHeader(name, value)
     if reply.status == 200:
         output.AnswerBuffer(reply.body, reply.content_type)
+    elif reply.status == 405:  # Orthanc takes this, 301 and 401 by their own ways alone
+        output.SendMethodNotAllowed(reply.allowed)
     elif not reply.body:
         output.SendHttpStatusCode(reply.status)
     else:

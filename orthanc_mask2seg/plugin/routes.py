@@ -44,12 +44,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """What Orthanc is to answer; `body` is ASCII where the status is not 200."""
+    """What Orthanc is to answer; `body` is ASCII where the status is not 200. With 405 goes what is allowed."""
 
     status: int
     body: bytes = b""
     content_type: str = TEXT
     headers: Mapping[str, str] = field(default_factory=lambda: _SAFE)
+    allowed: str = ""
 
 
 class Service(Protocol):
@@ -58,6 +59,8 @@ class Service(Protocol):
     def ask(self, method: str, path: str) -> Reply:
         """Its reply, or `Unavailable`."""
 
+
+_PASSED_ON = frozenset({202, 400, 403, 404, 409, 503})
 
 FAULT = Response(500, b"The mask2seg plugin has failed. Orthanc's log says where.")
 
@@ -70,7 +73,7 @@ def handle(request: Request, service: Service) -> Response:
         if found is None:
             continue
         if request.method != method:
-            return _refusal(request, 405, f"Only {method} is allowed here.")
+            return Response(405, allowed=method)
         if method == "POST" and (why := _not_ours(request.headers)):
             return _refusal(request, 403, why)
         if request.body_length > LARGEST_BODY:
@@ -161,7 +164,8 @@ def _forwarded(reply: Reply) -> Response:
     known = {"text/html": HTML, "text/css": "text/css; charset=utf-8", JSON: JSON}.get(kind, TEXT)
     if reply.status == 200:
         return Response(200, reply.body, known)
-    return Response(reply.status, _ascii(reply.body), known if known == JSON else TEXT)
+    status = reply.status if reply.status in _PASSED_ON else 502
+    return Response(status, _ascii(reply.body), known if known == JSON else TEXT)
 
 
 def _ascii(body: bytes) -> bytes:

@@ -100,4 +100,4 @@ def greeting(wanted: Wanted, authorization: Callable[[], str]) -> Callable[[], b
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Environment of the service: that of Orthanc, but for what steers Orthanc's own interpreter, and our token."""
     dropped = {"PYTHONHOME", PREFIX + "SERVICE_TOKEN", PREFIX + "SERVICE_TOKEN_FILE"}
-    return {**{k: v for k, v in environ.items() if k not in dropped}, "PYTHONUNBUFFERED": "1"}
+    return {**{k: v for k, v in environ.items() if k not in dropped}, "PYTHONUNBUFFERED": "1", "COLUMNS": "1000"}

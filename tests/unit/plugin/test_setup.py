@@ -82,5 +82,5 @@ def test_the_program_is_that_of_the_plugin(tmp_path):
 def test_the_environment_of_orthancs_interpreter_stays_there():
     given = {"PYTHONHOME": "/orthanc", "PATH": "/bin", "MASK2SEG_SERVICE_TOKEN": "t", "MASK2SEG_WORKERS": "2"}
     left = setup.environment(given)
-    assert set(left) == {"PATH", "MASK2SEG_WORKERS", "PYTHONUNBUFFERED"}
+    assert set(left) == {"PATH", "MASK2SEG_WORKERS", "PYTHONUNBUFFERED", "COLUMNS"}
     assert json.dumps(left)
