@@ -135,22 +135,16 @@
     }
   };
 
-  /* A link to a series, which stays on this page of Orthanc Explorer and so has to load it anew. */
+  /* A link to a series. jQuery Mobile does not show one series page after another: the query makes the browser load
+   * the page anew. */
   Panel.prototype.link = function (key, text) {
-    var hash = '#series?uuid=' + key;
     if (!ID.test(key || '')) {
       return $('<span>').text(text);
     }
     return $('<a>')
-      .attr({ href: 'explorer.html' + hash, 'data-ajax': 'false' })
+      .attr({ href: 'explorer.html?mask2seg=' + key + '#series?uuid=' + key, rel: 'external' })
       .addClass('mask2seg-link')
-      .text(text)
-      .click(function (event) {
-        event.preventDefault();
-        event.stopPropagation();
-        window.location.hash = hash;
-        window.location.reload();
-      });
+      .text(text);
   };
 
   /* The series as the user may see it: its description comes from Orthanc itself. */

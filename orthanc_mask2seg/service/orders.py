@@ -10,7 +10,7 @@ from orthanc_mask2seg.jobs.port import Job, JobRequest, Jobs, JobState, Ledger, 
 from orthanc_mask2seg.model import ArchiveKey, Outcome, Reason, Refusal, Series
 from orthanc_mask2seg.pacs.port import Archive
 from orthanc_mask2seg.service.sieve import passes_over
-from orthanc_mask2seg.service.studies import DERIVED
+from orthanc_mask2seg.service.studies import DERIVED, images
 
 ORIGIN = "button"
 _OVER = frozenset({JobState.DONE, JobState.FAILED, JobState.QUARANTINED})
@@ -120,10 +120,10 @@ class Orders:
         assert asked is not None
         return asked
 
-    def _jobs_on(self, series: Series, seen: Seen | None) -> tuple[Job, ...]:
-        """What was asked of this version of a series: the newest last."""
+    def _jobs_on(self, series: Series, seen: Seen | None, *, any_version: bool = False) -> tuple[Job, ...]:
+        """What was asked of this version of a series, or also of the one dealt with last: the newest last."""
         ids = [_request(series, named_as_mask=named).key for named in (False, True)]
-        if seen is not None and seen.version == series.version and seen.job_id:
+        if seen is not None and seen.job_id and (any_version or seen.version == series.version):
             ids = [seen.job_id, *(one for one in ids if one != seen.job_id)]
         found = [job for one in ids if (job := self._jobs.get(one)) is not None]
         return tuple(sorted(found, key=lambda job: job.updated_at))
@@ -140,9 +140,12 @@ class Orders:
 
     def _makers(self, series: Series) -> tuple[Job, ...]:
         """The jobs that made a series."""
-        ids = {seen.job_id for seen in self._ledger.of_study(series.study_instance_uid) if seen.job_id}
-        found = (self._jobs.get(one) for one in sorted(ids))
-        return tuple(job for job in found if job is not None and series.series_instance_uid in _made(job))
+        seen = {one.series_key: one for one in self._ledger.of_study(series.study_instance_uid)}
+        found: dict[str, Job] = {}
+        for sibling in images(self._archive.series_of_study(series.study_instance_uid), series.key):
+            jobs = self._jobs_on(sibling, seen.get(sibling.key), any_version=True)
+            found |= {job.id: job for job in jobs if series.series_instance_uid in _made(job)}
+        return tuple(found.values())
 
     def _origins(self, jobs: tuple[Job, ...]) -> dict[str, Any]:
         results = [job.result or {} for job in jobs]

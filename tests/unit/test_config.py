@@ -90,4 +90,8 @@ def test_the_shipped_file_names_every_setting() -> None:
     """orthanc.json in the root loads, and shows each setting that a site would touch."""
     config.load(ROOT / "orthanc.json", {})
     text = (ROOT / "orthanc.json").read_text()
-    assert [s.name for s in config.SETTINGS if f'"{s.name}"' not in text and s.name not in {"OrthancPassword", "ServiceToken"}] == []
+    assert [
+        s.name
+        for s in config.SETTINGS
+        if f'"{s.name}"' not in text and s.name not in {"OrthancPassword", "ServiceToken"}
+    ] == []

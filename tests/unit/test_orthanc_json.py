@@ -27,7 +27,10 @@ def commented() -> dict[str, Any]:
 
 def test_names_every_setting() -> None:
     named = {*commented(), *json5.loads(TEXT)["Mask2Seg"]}
-    assert named == {setting.name for setting in config.SETTINGS} - {"OrthancPassword", "ServiceToken"}  # a file is better
+    assert named == {setting.name for setting in config.SETTINGS} - {
+        "OrthancPassword",
+        "ServiceToken",
+    }  # a file is better
 
 
 def test_comments_show_the_defaults() -> None:

@@ -12,7 +12,7 @@ from orthanc_mask2seg.errors import ConfigurationError
 from orthanc_mask2seg.plugin import setup
 from orthanc_mask2seg.service import embedded
 
-TOKEN = "Bearer of-orthanc"  # noqa: S105
+TOKEN = "Bearer of-orthanc"
 
 
 def told(configuration, folder, environ=None):

@@ -24,7 +24,7 @@ class Queue:
         self.jobs = {}
         self.retried = []
 
-    def enqueue(self, request, delay_seconds=0.0):
+    def enqueue(self, request):
         self.jobs.setdefault(request.key, Job(id=request.key, request=request, state=JobState.WAITING))
         return request.key
 
@@ -153,6 +153,8 @@ def test_a_segmentation_is_no_mask_and_knows_where_it_comes_from(house):
     assert isinstance(refused, Refusal)
     assert "SEG" in refused.detail
     document = house.orders.series_document(segmentation.key)
+    house.ledger.forget(house.key(made.mask[0]))
+    assert house.orders.series_document(segmentation.key) == document, "also where the watcher has not seen the mask"
     assert document["convertible"] is False
     assert document["made_from"] == {
         "masks": [house.key(made.mask[0])], "source": house.key(made.image[0]), "job": job.id,
