@@ -10,6 +10,9 @@ from typing import Any, Protocol
 
 from orthanc_mask2seg.model import ArchiveKey, Uid
 
+BUTTON = "button"
+"""Origin of what a person waits for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:

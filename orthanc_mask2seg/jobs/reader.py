@@ -19,13 +19,13 @@ from dbos import error as dbos_error
 
 from orthanc_mask2seg.errors import StateError
 from orthanc_mask2seg.jobs.database import connect, database_file, database_url
-from orthanc_mask2seg.jobs.port import Job, JobRequest, JobState
+from orthanc_mask2seg.jobs.port import BUTTON, Job, JobRequest, JobState
 
 APPLICATION = "mask2seg"
 APPLICATION_VERSION = "1"
 """Constant: DBOS's default is a hash of the code, and an upgrade would strand the jobs that wait."""
 QUEUE = "masks"
-PRIORITIES = {"button": 1, "backfill": 20}
+PRIORITIES = {BUTTON: 1, "backfill": 20}
 PRIORITY = 10
 """What a person waits for runs first: by origin of the request, the lowest number first."""
 WORKFLOW = "convert"

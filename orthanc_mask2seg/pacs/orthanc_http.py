@@ -138,6 +138,22 @@ class OrthancHttp:
         with understood(what):
             return json.loads(body)
 
+    def put(self, what: str, path: str, content: bytes = b"") -> None:
+        """Set something; repeating it changes nothing."""
+        self._changed(what, "PUT", path, content)
+
+    def delete(self, what: str, path: str) -> None:
+        """Delete something; repeating it changes nothing."""
+        self._changed(what, "DELETE", path, b"")
+
+    def _changed(self, what: str, method: str, path: str, content: bytes) -> None:
+        def send() -> tuple[int, bytes]:
+            body = _Upload(content, self._deadline) if content else None
+            with self._guarded(), self._requested(method, path, data=body) as response:
+                return response.status_code, self._body(response)
+
+        _check(what, *_repeated(send))
+
     def _index_client(self, username: str, password: str, headers: dict[str, str]) -> pyorthanc.Orthanc:
         limits = httpx.Limits(
             max_connections=CONNECTIONS,

@@ -38,6 +38,10 @@ MAX_STUDIES_KEPT = 20_000
 DICOMWEB_ROOT = "/dicom-web"
 """Where Orthanc's DICOMweb plugin answers by default."""
 
+LABEL_PREFIX = "mask2seg-"
+PROVENANCE = 4237
+"""Number of the metadata of a SEG series that says where it comes from (1024 and above are free for users)."""
+
 ALREADY_STORED = "AlreadyStored"
 FILTERED_OUT = "FilteredOut"
 
@@ -76,6 +80,7 @@ class OrthancArchive(Archive, Journal):
     ) -> None:
         self._http = OrthancHttp(url, username, password, timeout, authorization=authorization, max_bytes=max_bytes)
         self._verify_downloads = verify_downloads
+        self._has_labels: bool | None = None
         self._study_uids: dict[str, Uid] = {}
         self._lock = threading.Lock()
 
@@ -240,6 +245,25 @@ class OrthancArchive(Archive, Journal):
             self._http.index("a deletion", lambda client: client.delete_instances_id(key))
         except NotInArchive:
             return
+
+    def mark(self, series: ArchiveKey, labels: frozenset[str]) -> None:
+        """Show labels of ours on a series, in place of those that it bears; from Orthanc 1.12.0 on."""
+        if self._has_labels is None:
+            self._has_labels = bool(self.system().get("HasLabels"))
+        if not self._has_labels:
+            return
+        path = f"/series/{checked_id(series)}/labels"
+        found = self._http.index("labels", lambda client: client.get(f"{self._http.url}{path}"))
+        with understood("labels"):
+            borne = {str(label) for label in found if label.startswith(LABEL_PREFIX)}
+        for label in sorted(labels - borne):
+            self._http.put("a label", f"{path}/{label}")
+        for label in sorted(borne - labels):
+            self._http.delete("a label", f"{path}/{label}")
+
+    def annotate(self, series: ArchiveKey, text: str) -> None:
+        """Keep a text as metadata of a series that we made."""
+        self._http.put("metadata", f"/series/{checked_id(series)}/metadata/{PROVENANCE}", text.encode())
 
     def changes(self, since: int, limit: int) -> ChangesPage:
         """A page of `/changes`.

@@ -77,6 +77,14 @@ class Archive(Protocol):
     def delete_instance(self, instance: ArchiveKey) -> None:
         """Delete one instance that this service stored; nothing happens where it is gone already."""
 
+    def mark(self, series: ArchiveKey, labels: frozenset[str]) -> None:  # noqa: ARG002 - for those that can
+        """Show labels of ours on a series, in place of those that it bears; nothing where the archive has none."""
+        return
+
+    def annotate(self, series: ArchiveKey, text: str) -> None:  # noqa: ARG002 - for those that can
+        """Keep a text beside a series that we made; nothing where the archive cannot."""
+        return
+
 
 class Journal(Protocol):
     """An archive that also tells what happened to it."""

@@ -6,13 +6,12 @@ from typing import Any
 
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.errors import NotInArchive
-from orthanc_mask2seg.jobs.port import Job, JobRequest, Jobs, JobState, Ledger, Seen
+from orthanc_mask2seg.jobs.port import BUTTON, Job, JobRequest, Jobs, JobState, Ledger, Seen
 from orthanc_mask2seg.model import ArchiveKey, Outcome, Reason, Refusal, Series
 from orthanc_mask2seg.pacs.port import Archive
 from orthanc_mask2seg.service.sieve import passes_over
 from orthanc_mask2seg.service.studies import DERIVED, images
 
-ORIGIN = "button"
 _OVER = frozenset({JobState.DONE, JobState.FAILED, JobState.QUARANTINED})
 
 
@@ -171,6 +170,6 @@ def _request(series: Series, *, named_as_mask: bool) -> JobRequest:
         study_instance_uid=series.study_instance_uid,
         version=series.version,
         rested=True,
-        origin=ORIGIN,
+        origin=BUTTON,
         named_as_mask=named_as_mask,
     )

@@ -11,6 +11,8 @@ from orthanc_mask2seg.errors import NotInArchive
 from orthanc_mask2seg.jobs.port import JobRequest, Ledger, Run, RunAgain, Stored
 from orthanc_mask2seg.model import ArchiveKey, Outcome, Reason, Result, Series
 from orthanc_mask2seg.pacs.port import Archive
+from orthanc_mask2seg.service import marks
+from orthanc_mask2seg.service.dispatch import job_of
 from orthanc_mask2seg.service.orders import Steps
 from orthanc_mask2seg.service.pipeline import NotYet, convert_series
 
@@ -61,6 +63,7 @@ def make_runner(
             return _wait(request, ended, settings.partial_rest_seconds)
         if ended.outcome is Outcome.CONVERTED:
             _supersede(archive, ledger, _superseding_key(request, ended, settings), ended)
+        marks.show(archive, request, ended, job_of(request, ledger.seen(request.series_key)))
         return ended.document()
 
     return run

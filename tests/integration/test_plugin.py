@@ -72,6 +72,7 @@ def test_enable_is_all_that_it_takes(make: Make, suite: str) -> None:
     assert (of_seg.status_code, of_seg.json()["reason"]) == (409, "not_a_mask")
     assert server.segs() == [segmentation]
 
+    check_marks(server, mask, images, segmentation)
     check_pages(server, mask)
     check_who_is_let_in(server, mask)
     check_secrets(server)
@@ -79,6 +80,18 @@ def test_enable_is_all_that_it_takes(make: Make, suite: str) -> None:
     [service] = server.service_pids()
     server.stop()
     assert not alive(service)
+
+
+def check_marks(server: PluginOrthanc, mask: str, images: str, segmentation: str) -> None:
+    """Labels where Orthanc has them; with the SEG, everywhere, where it comes from."""
+    if server.suite != "bookworm":
+        assert server.get(f"/series/{mask}/labels").json() == ["mask2seg-converted", "mask2seg-mask"]
+        assert server.get(f"/series/{images}/labels").json() == ["mask2seg-refused"]
+        found = server.post("/tools/find", b'{"Level":"Series","Query":{},"Labels":["mask2seg-converted"]}').json()
+        assert found == [mask]
+    text = server.get(f"/series/{segmentation}/metadata/4237").json()
+    assert text["mask_series_uids"] == [server.get(f"/series/{mask}").json()["MainDicomTags"]["SeriesInstanceUID"]]
+    assert text["evidence"]
 
 
 def check_pages(server: PluginOrthanc, mask: str) -> None:
