@@ -14,7 +14,7 @@ DEBIAN := .state/debian
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-run: ## start Orthanc and the service, send a demonstration study, stay until Ctrl-C
+run: ## start Orthanc, and with it the service, send a demonstration study, stay until Ctrl-C
 	@$(PYTHON) scripts/make_venv.py
 	@$(BIN)/python scripts/run.py $(ARGS)
 
@@ -27,7 +27,8 @@ venv: ## build .venv from the lock file; instant when it is there
 	@$(PYTHON) scripts/make_venv.py --dev
 
 test-parts:
-	@$(GET) --suite trixie --into $(DEBIAN)/trixie-orthanc orthanc orthanc-dicomweb orthanc-python
+	@for suite in bookworm trixie sid; do \
+		$(GET) --suite $$suite --into $(DEBIAN)/$$suite-orthanc orthanc orthanc-dicomweb orthanc-python || exit 1; done
 	@$(GET) --suite bookworm --into $(DEBIAN)/bookworm-dicom3tools dicom3tools
 
 lint: venv ## style, types, and who may import whom

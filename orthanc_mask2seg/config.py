@@ -11,7 +11,7 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,7 +33,13 @@ _ALGORITHM_TYPES = frozenset({"AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"})
 class Settings:
     """What the site has decided, checked and complete. See `SETTINGS` for the meaning and unit of each."""
 
+    enable: bool = False
+    command: str = ""
+    service: str = ""
+    service_token: str = ""
+    service_token_file: str = ""
     orthanc_url: str = "http://127.0.0.1:8042"
+    orthanc_authorization: str = ""
     orthanc_username: str = ""
     orthanc_password: str = ""
     orthanc_password_file: str = ""
@@ -86,7 +92,14 @@ class Settings:
         return DicomwebAddress(**values) if self.dicomweb_url else None
 
 
-SECRET = frozenset({"orthanc_password", "dicomweb_password", "dicomweb_token"})
+SECRET = frozenset(
+    {"orthanc_password", "orthanc_authorization", "service_token", "dicomweb_password", "dicomweb_token"}
+)
+_SECRET_FILES = {"orthanc_password_file": "orthanc_password", "service_token_file": "service_token"}
+"""Files that are read once; those of the DICOMweb archive are read for each request."""
+
+EMBEDDED_STATE = "mask2seg"
+"""Name of the state folder in Orthanc's index folder, for the service that Orthanc starts itself."""
 
 
 class Setting(NamedTuple):
@@ -122,8 +135,20 @@ def _is_long_string(value: str) -> bool:
     return 0 < len(value.strip()) <= 64 and value.isprintable() and "\\" not in value
 
 
+def _is_url(value: str) -> bool:
+    return value.startswith(("http://", "https://"))
+
+
 SETTINGS = (
-    Setting("OrthancUrl", "URL", "Address of Orthanc's REST API.", lambda v: v.startswith(("http://", "https://"))),
+    Setting("Enable", "", "Orthanc's plugin is on: it starts the service with Orthanc, or uses the one of Service."),
+    Setting("Command", "path", "The mask2seg program that the plugin starts; by default the one that it belongs to."),
+    Setting(
+        "Service", "URL", "Address of a service that runs elsewhere; empty to start one.", lambda v: not v or _is_url(v)
+    ),
+    Setting("ServiceToken", "", "What the plugin and a service elsewhere share. Better: ServiceTokenFile."),
+    Setting("ServiceTokenFile", "path", "File that holds this token."),
+    Setting("OrthancUrl", "URL", "Address of Orthanc's REST API.", _is_url),
+    Setting("OrthancAuthorization", "", "Authorization header in place of a user; the plugin sets it."),
     Setting("OrthancUsername", "", "User of Orthanc's REST API; empty for the first of RegisteredUsers, if any."),
     Setting("OrthancPassword", "", "Its password. Better: OrthancPasswordFile."),
     Setting("OrthancPasswordFile", "path", "File that holds the password."),
@@ -137,8 +162,8 @@ SETTINGS = (
     Setting("DicomwebKeyFile", "path", "Its key (PEM), if it is not in the same file."),
     Setting("DicomwebCaFile", "path", "Authorities that may have signed the archive's certificate (PEM), no others."),
     Setting("Destinations", "list", "Places that get a copy of every result: see docs/dicomweb.md."),
-    Setting("State", "path", "Folder of all state of the service; relative to the configuration file."),
-    Setting("StatusHost", "", "Address that the status page listens on."),
+    Setting("State", "path", "Folder of all state of the service; with Enable, mask2seg in Orthanc's IndexDirectory."),
+    Setting("StatusHost", "", "Address that the status page listens on; not of this machine alone: with ServiceToken."),
     Setting("StatusPort", "", "Port of the status page; 0 turns it off.", lambda v: 0 <= v <= 65535),
     Setting("SettleSeconds", "s", "A complete mask that has been quiet for so long is converted.", _not_negative),
     Setting("PartialRestSeconds", "s", "A mask that lacks slices of its source waits so long for more.", _not_negative),
@@ -199,15 +224,34 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     """
     environ = os.environ if environ is None else environ
     document = {} if path is None else _read(path, environ)
+    return of_document(document, Path.cwd() if path is None else path.resolve().parent, environ)
+
+
+def of_document(document: Mapping[str, Any], base: Path, environ: Mapping[str, str]) -> Settings:
+    """Read the settings from Orthanc's configuration as it stands.
+
+    Parameters
+    ----------
+    base
+        Folder that relative paths start from.
+
+    Raises
+    ------
+    ConfigurationError
+        A key is unknown, or a value is not allowed.
+    """
     values = _from_orthanc(document)
-    base = Path.cwd() if path is None else path.resolve().parent
     values |= _from_section(document.get(SECTION, {}), base)
     values |= _from_environment(environ)
+    if values.get("enable") and "state" not in values:
+        values["state"] = str(base / _index_folder(document) / EMBEDDED_STATE)
     settings = Settings(**values)
     _check_archives(settings)
-    if settings.orthanc_password_file:
-        settings = Settings(**{**_as_dict(settings), "orthanc_password": _secret(settings.orthanc_password_file)})
-    return settings
+    found: dict[str, Any] = {}
+    for file, secret in _SECRET_FILES.items():
+        if path := getattr(settings, file):
+            found[secret] = _secret(path, file)
+    return replace(settings, **found)
 
 
 def _check_archives(settings: Settings) -> None:
@@ -223,8 +267,9 @@ def _check_archives(settings: Settings) -> None:
         raise ConfigurationError("Peers and modalities are Orthanc's: they are no destinations beside DicomwebUrl")
 
 
-def _as_dict(settings: Settings) -> dict[str, Any]:
-    return {f.name: getattr(settings, f.name) for f in fields(settings)}
+def _index_folder(document: Mapping[str, Any]) -> str:
+    """Where Orthanc keeps its index, in its own words: it can write there, and it is backed up."""
+    return str(document.get("IndexDirectory") or document.get("StorageDirectory") or "OrthancStorage")
 
 
 def _read(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
@@ -329,8 +374,9 @@ def _several(value: Any, where: str, parse: Callable[[Any], Any]) -> tuple[Any, 
     return tuple(parsed)
 
 
-def _secret(path: str) -> str:
+def _secret(path: str, field: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
     except OSError as error:
-        raise ConfigurationError(f"OrthancPasswordFile cannot be read: {error.strerror}") from error
+        name = next(setting.name for setting in SETTINGS if setting.field == field)
+        raise ConfigurationError(f"{name} cannot be read: {error.strerror}") from error

@@ -22,6 +22,8 @@ class Child:
         The command.
     log
         File that its output is appended to.
+    folder
+        Where it runs; by default where we do.
     on_parent_death
         Signal that it gets when we die: TERM to let it finish, KILL to have it gone.
     """
@@ -33,6 +35,7 @@ class Child:
         log: Path,
         *,
         environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
         on_parent_death: str = "TERM",
     ) -> None:
         self.name = name
@@ -41,6 +44,7 @@ class Child:
             self._process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", on_parent_death, "--", *words],
                 env=environment,
+                cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

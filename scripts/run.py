@@ -1,4 +1,4 @@
-"""Start a real Orthanc and the service beside it, send a demonstration study, and stay until Ctrl-C.
+"""Start a real Orthanc, which starts the service, send a demonstration study, and stay until Ctrl-C.
 
 Run it by `make run`. Everything that it makes is in .state/ beside the configuration file.
 """
@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MASK2SEG = Path(sys.executable).parent / "mask2seg"
 READY_S = 60
 DEMO_S = 300
+HEALTH = "/mask2seg/healthz"
 
 console = Console(highlight=False, markup=False)
 
@@ -59,36 +60,29 @@ def main() -> None:
 
 
 def run(config: Path, *, once: bool) -> None:
-    """Start both, demonstrate, wait; whatever happens, stop the service first and then Orthanc."""
+    """Start Orthanc, demonstrate, wait; whatever happens, stop it, and with it the service."""
     settings = load(config)
     address = urlsplit(settings.orthanc_url)
     _assert_free(address.hostname or "", address.port or 80, "HttpPort")
-    if settings.status_port:
-        _assert_free(settings.status_host, settings.status_port, "StatusPort")
     tree = orthanc_tree.fetch()
     state = config.parent / ".state" / "run"
     (state / "orthanc").mkdir(parents=True, exist_ok=True)
 
     with contextlib.ExitStack() as running:
-
-        def start(name: str, words: list[str], environment: dict[str, str] | None = None) -> Child:
-            log = state / f"{name.lower()}.log"
-            log.unlink(missing_ok=True)
-            child = Child(name, words, log, environment=environment)
-            running.callback(_stop, child)
-            return child
-
-        orthanc = start("Orthanc", orthanc_tree.command(tree, config), orthanc_tree.environment(tree))
+        log = state / "orthanc.log"
+        log.unlink(missing_ok=True)
+        words, environment = orthanc_tree.command(tree, config), orthanc_tree.environment(tree)
+        orthanc = Child("Orthanc", words, log, environment=environment, folder=ROOT)  # PythonScript is relative to it
+        running.callback(_stop, orthanc)
         _wait_until("Orthanc answers", READY_S, lambda: _answers(f"{settings.orthanc_url}/tools/now"), orthanc)
-        service = start("mask2seg", [str(MASK2SEG), "serve", "-c", str(config)])
-        _wait_until("the service is ready", READY_S, lambda: _serves(settings), orthanc, service)
+        _wait_until("the service is ready", READY_S, lambda: _answers(f"{settings.orthanc_url}{HEALTH}"), orthanc)
         console.print("Open:", *_pages(settings), sep="\n  ", soft_wrap=True)
-        _show(_demonstrate(config, orthanc, service))
+        _show(_demonstrate(config, orthanc))
         if once:
             return
-        console.print(f"Both keep running; Ctrl-C stops them. Their logs: {state}/*.log", soft_wrap=True)
+        console.print(f"Orthanc and the service keep running; Ctrl-C stops them. Logs: {state}", soft_wrap=True)
         while True:
-            _assert_alive(orthanc, service)
+            _assert_alive(orthanc)
             time.sleep(0.2)
 
 
@@ -137,10 +131,6 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _serves(settings: Settings) -> bool:
-    return not settings.status_port or _answers(f"http://{settings.status_host}:{settings.status_port}/")
-
-
 def _demonstrate(config: Path, *alive: Child) -> dict[str, Any]:
     """Send the demonstration studies; what `mask2seg demo` says of them."""
     words = [str(MASK2SEG), "demo", "-c", str(config), "--json"]
@@ -184,10 +174,7 @@ def _show(demo: dict[str, Any]) -> None:
 
 
 def _pages(settings: Settings) -> list[str]:
-    pages = [f"{settings.orthanc_url}/app/explorer.html"]
-    if settings.status_port:
-        pages.append(f"http://{settings.status_host}:{settings.status_port}/")
-    return pages
+    return [f"{settings.orthanc_url}/app/explorer.html", f"{settings.orthanc_url}/mask2seg/"]
 
 
 def _stop(child: Child) -> None:

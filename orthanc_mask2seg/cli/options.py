@@ -34,5 +34,9 @@ def orthanc_of(settings: config.Settings) -> OrthancArchive:
     from orthanc_mask2seg.pacs.orthanc_rest import OrthancArchive
 
     return OrthancArchive(
-        settings.orthanc_url, settings.orthanc_username, settings.orthanc_password, settings.timeout_seconds
+        settings.orthanc_url,
+        settings.orthanc_username,
+        settings.orthanc_password,
+        settings.timeout_seconds,
+        authorization=settings.orthanc_authorization,
     )

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from orthanc_mask2seg.cli.answers import faults
 from orthanc_mask2seg.cli.options import ConfigOption, StateOption, settings_of
 
 
-def serve(config_file: ConfigOption = None, state: StateOption = None) -> None:
+def serve(
+    config_file: ConfigOption = None,
+    state: StateOption = None,
+    embedded: Annotated[bool, typer.Option("--embedded", hidden=True)] = False,
+) -> None:
     """Follow Orthanc, convert every mask series that arrives, and show a status page.
 
     Example: mask2seg serve -c orthanc.json
     """
     with faults(as_json=False):
-        settings = settings_of(config_file, state)
         from orthanc_mask2seg.service import daemon
+        from orthanc_mask2seg.service import embedded as child
         from orthanc_mask2seg.web import page
 
-        daemon.serve(settings, start_page=page.start)
+        if embedded:
+            child.serve(page.start)
+            return
+        daemon.serve(settings_of(config_file, state), start_page=page.start)

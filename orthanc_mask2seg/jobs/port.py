@@ -10,6 +10,9 @@ from typing import Any, Protocol
 
 from orthanc_mask2seg.model import ArchiveKey, Uid
 
+BUTTON = "button"
+"""Origin of what a person waits for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
@@ -29,6 +32,8 @@ class JobRequest:
         Name of the job that does it, told by the queue.
     destination, instance_key
         Where a result goes, and which; `version` is then its SOPInstanceUID.
+    named_as_mask
+        A person said that this is a mask: whether it looks like one is not asked.
     """
 
     series_key: ArchiveKey
@@ -41,11 +46,14 @@ class JobRequest:
     job_id: str = field(default="", compare=False)
     destination: str = ""
     instance_key: str = ""
+    named_as_mask: bool = False
 
     @property
     def key(self) -> str:
         """Name of the job (24 hexadecimal digits): the same work has the same name, whoever asks for it."""
         parts = [self.series_key, self.version, str(self.rested), self.study_version]
+        if self.named_as_mask:
+            parts.append("named")
         if self.destination:
             parts = [self.destination, self.instance_key, self.version]
         text = "\n".join(parts)

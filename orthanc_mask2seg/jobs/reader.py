@@ -19,12 +19,15 @@ from dbos import error as dbos_error
 
 from orthanc_mask2seg.errors import StateError
 from orthanc_mask2seg.jobs.database import connect, database_file, database_url
-from orthanc_mask2seg.jobs.port import Job, JobRequest, JobState
+from orthanc_mask2seg.jobs.port import BUTTON, Job, JobRequest, JobState
 
 APPLICATION = "mask2seg"
 APPLICATION_VERSION = "1"
 """Constant: DBOS's default is a hash of the code, and an upgrade would strand the jobs that wait."""
 QUEUE = "masks"
+PRIORITIES = {BUTTON: 1, "backfill": 20}
+PRIORITY = 10
+"""What a person waits for runs first: by origin of the request, the lowest number first."""
 WORKFLOW = "convert"
 
 
@@ -82,6 +85,7 @@ class History:
             "queue_name": queue_of(request.destination),
             "workflow_id": workflow_id,
             "app_version": APPLICATION_VERSION,
+            "priority": PRIORITIES.get(request.origin, PRIORITY),
         }
         if delay_seconds > 0:
             options["delay_seconds"] = delay_seconds

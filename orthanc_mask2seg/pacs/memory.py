@@ -92,6 +92,10 @@ class MemoryArchive(Archive, Journal):
         """Every series of a study."""
         return tuple(s for s in self.all_series() if s.study_instance_uid == study_instance_uid)
 
+    def find_study(self, identifier: str) -> tuple[Series, ...]:
+        """All series of the study with that key or StudyInstanceUID."""
+        return tuple(s for s in self.all_series() if identifier in {s.study_key, s.study_instance_uid})
+
     def headers(self, series: Series) -> tuple[Dataset, ...]:
         """One data set per instance, without pixels, private and very long elements."""
         return tuple(header_of(self.content(key)) for key in series.instance_keys)

@@ -69,20 +69,31 @@ class OrthancHttp:
     ----------
     timeout
         Longest silence inside one answer, in seconds.
+    authorization
+        Whole Authorization header, in place of a user and a password.
     max_bytes
         Largest answer that is taken, for DICOM files.
     """
 
     def __init__(
-        self, url: str, username: str, password: str, timeout: float, *, max_bytes: int = MAX_INSTANCE_BYTES
+        self,
+        url: str,
+        username: str,
+        password: str,
+        timeout: float,
+        *,
+        authorization: str = "",
+        max_bytes: int = MAX_INSTANCE_BYTES,
     ) -> None:
         quieten(*_CHATTY_LOGGERS)
         self.url = _checked_url(url)
         self._timeout = timeout
         self._deadline = timeout * DEADLINE_TIMEOUTS
         self._max_bytes = max_bytes
-        self._client = self._index_client(username, password)
-        self._session = _bytes_session(username, password)
+        headers = {**HEADERS, "Authorization": authorization} if authorization else HEADERS
+        username = "" if authorization else username
+        self._client = self._index_client(username, password, headers)
+        self._session = _bytes_session(username, password, headers)
 
     def close(self) -> None:
         """Close all connections."""
@@ -128,7 +139,7 @@ class OrthancHttp:
         with understood(what):
             return json.loads(body)
 
-    def _index_client(self, username: str, password: str) -> pyorthanc.Orthanc:
+    def _index_client(self, username: str, password: str, headers: dict[str, str]) -> pyorthanc.Orthanc:
         limits = httpx.Limits(
             max_connections=CONNECTIONS,
             max_keepalive_connections=CONNECTIONS,
@@ -138,7 +149,7 @@ class OrthancHttp:
             self.url,
             return_raw_response=True,
             auth=httpx.BasicAuth(username, password) if username else None,
-            headers=HEADERS,
+            headers=headers,
             timeout=httpx.Timeout(self._timeout, pool=self._deadline),
             transport=_GuardedTransport(httpx.HTTPTransport(limits=limits, trust_env=False), self._deadline),
             follow_redirects=False,
@@ -224,10 +235,10 @@ class _GuardedTransport(httpx.BaseTransport):
         self._inner.close()
 
 
-def _bytes_session(username: str, password: str) -> requests.Session:
+def _bytes_session(username: str, password: str, headers: dict[str, str]) -> requests.Session:
     session = requests.Session()
     session.trust_env = False
-    session.headers.update(HEADERS)
+    session.headers.update(headers)
     if username:
         session.auth = HTTPBasicAuth(username.encode(), password.encode())
     adapter = Adapter(pool_connections=1, pool_maxsize=CONNECTIONS, max_retries=0, pool_block=True)

@@ -59,6 +59,8 @@ class OrthancArchive(Archive, Journal):
         HTTP basic authentication; none where the name is empty.
     timeout
         Longest silence inside one answer, in seconds.
+    authorization
+        Whole Authorization header, in place of a user and a password.
     verify_downloads
         Compare what was downloaded with the MD5 that Orthanc computed on arrival: one more small request each.
     max_bytes
@@ -72,10 +74,11 @@ class OrthancArchive(Archive, Journal):
         password: str = "",
         timeout: float = 60.0,
         *,
+        authorization: str = "",
         verify_downloads: bool = True,
         max_bytes: int = MAX_INSTANCE_BYTES,
     ) -> None:
-        self._http = OrthancHttp(url, username, password, timeout, max_bytes=max_bytes)
+        self._http = OrthancHttp(url, username, password, timeout, authorization=authorization, max_bytes=max_bytes)
         self._verify_downloads = verify_downloads
         self._study_uids: dict[str, Uid] = {}
         self._labels: bool | None = None
@@ -160,6 +163,17 @@ class OrthancArchive(Archive, Journal):
             with understood("a study"):
                 found.extend(series_from(record, study_instance_uid) for record in records)
         return tuple(found)
+
+    def find_study(self, identifier: str) -> tuple[Series, ...]:
+        """All series of the study with that Orthanc identifier or StudyInstanceUID."""
+        if not ORTHANC_ID.fullmatch(identifier):
+            return self.series_of_study(Uid(identifier))
+        records = self._children(ArchiveKey(identifier))
+        if not records:
+            return ()
+        uid = self._study_uid(identifier)
+        with understood("a study"):
+            return tuple(series_from(record, uid) for record in records)
 
     def headers(self, series: Series) -> tuple[Dataset, ...]:
         """One data set per instance, in one request.

@@ -46,6 +46,10 @@ class Archive(Protocol):
     def series_of_study(self, study_instance_uid: Uid) -> tuple[Series, ...]:
         """Every series of a study; empty where there is none."""
 
+    def find_study(self, identifier: str) -> tuple[Series, ...]:
+        """All series of a study, by the archive's key of it or its StudyInstanceUID."""
+        return self.series_of_study(Uid(identifier))
+
     def headers(self, series: Series) -> tuple[Dataset, ...]:
         """One data set per instance, in the order of `instance_keys`, without pixel data.
 

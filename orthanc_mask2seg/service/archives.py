@@ -13,7 +13,11 @@ def open_archive(settings: Settings) -> Source:
     if settings.dicomweb is not None:
         return DicomwebArchive(settings.dicomweb, settings.timeout_seconds)
     return OrthancArchive(
-        settings.orthanc_url, settings.orthanc_username, settings.orthanc_password, settings.timeout_seconds
+        settings.orthanc_url,
+        settings.orthanc_username,
+        settings.orthanc_password,
+        settings.timeout_seconds,
+        authorization=settings.orthanc_authorization,
     )
 
 

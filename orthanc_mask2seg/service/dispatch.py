@@ -7,7 +7,7 @@ import threading
 from dataclasses import replace
 from typing import Any
 
-from orthanc_mask2seg.jobs.port import STALE, JobRequest, Jobs, JobState, Ledger, Seen, Verdict
+from orthanc_mask2seg.jobs.port import BUTTON, STALE, JobRequest, Jobs, JobState, Ledger, Seen, Verdict
 from orthanc_mask2seg.model import ArchiveKey, Reason, Series, Uid
 from orthanc_mask2seg.pacs.port import Archive
 from orthanc_mask2seg.service.status import Counters
@@ -75,7 +75,9 @@ class Dispatch:
             seen = self._ledger.seen(request.series_key)
             if seen is None or seen.version != request.version:
                 return
-            ended = replace(seen, verdict=Verdict(outcome), reason=reason)
+            if seen.verdict is Verdict.PASSED_OVER and outcome != Verdict.CONVERTED:
+                return  # a person took for a mask what is none
+            ended = replace(seen, verdict=Verdict(outcome), reason=reason, job_id=job_of(request, seen))
             self._ledger.remember(ended)
             if _mendable(ended):
                 self._recheck.add(seen.study_instance_uid)
@@ -144,6 +146,11 @@ class Dispatch:
             self._known[series.key] = series.version
             self._counters.enqueued += 1
         _log.info("series %s: job %s", series.series_instance_uid, job_id)
+
+
+def job_of(request: JobRequest, seen: Seen | None) -> str:
+    """Id of the job of a request: one that has waited for slices runs under the name that it was asked for by."""
+    return request.key if request.origin == BUTTON or seen is None else seen.job_id
 
 
 def _mendable(seen: Seen) -> bool:

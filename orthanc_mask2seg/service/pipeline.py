@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -68,6 +68,8 @@ class Task:
         Store the result; False only shows what would happen.
     one_output
         There is room for one segmentation only.
+    progress
+        Told the name of each step when it begins: match, read, convert, store.
     """
 
     masks: tuple[Series, ...]
@@ -76,14 +78,17 @@ class Task:
     rested: bool = True
     store: bool = True
     one_output: bool = False
+    progress: Callable[[str], None] = lambda _step: None
 
 
 @dataclass(slots=True)
 class _Stopwatch:
+    begins: Callable[[str], None]
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
+        self.begins(name)
         start = time.monotonic()
         try:
             yield
@@ -92,10 +97,17 @@ class _Stopwatch:
 
 
 def convert_series(
-    archive: Archive, masks: Sequence[Series], settings: Settings, *, rested: bool = True
+    archive: Archive,
+    masks: Sequence[Series],
+    settings: Settings,
+    *,
+    rested: bool = True,
+    named_as_mask: bool = False,
+    progress: Callable[[str], None] = lambda _step: None,
 ) -> Result | NotYet:
-    """Convert one series that may be a mask, as the service does; see `run`."""
-    ended = run(archive, Task(masks=tuple(masks), rested=rested), settings)
+    """Convert one series that may be a mask, as the service does; see `Task` and `run`."""
+    task = Task(masks=tuple(masks), rested=rested, named_as_mask=named_as_mask, progress=progress)
+    ended = run(archive, task, settings)
     return ended if isinstance(ended, NotYet) else ended[0]
 
 
@@ -112,7 +124,7 @@ def run(archive: Archive, task: Task, settings: Settings) -> tuple[Result, ...] 
     Mask2SegError
         A fault: of the archive, or of this software.
     """
-    watch = _Stopwatch()
+    watch = _Stopwatch(task.progress)
     masks = _with_others_of_study(archive, task.masks, settings) if settings.merge == "study" else task.masks
     matcher = Matcher(
         archive,

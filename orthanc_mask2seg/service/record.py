@@ -62,6 +62,8 @@ def labels_of(result: Result) -> frozenset[str] | None:
     """Labels that a mask series has after this result; None where the result says nothing about it."""
     if result.outcome is Outcome.CONVERTED:
         return frozenset({MASK, CONVERTED})
+    if result.reason == Reason.NOT_DISCRETE:
+        return frozenset({REFUSED})  # somebody called it a mask, and it does not look like one
     if result.outcome is Outcome.REFUSED:
         return frozenset({MASK, REFUSED})
     if result.reason == Reason.EMPTY_MASK:

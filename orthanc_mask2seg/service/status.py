@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orthanc_mask2seg.jobs.port import Jobs
+from orthanc_mask2seg.service.orders import Orders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +80,26 @@ class Counters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceState:
-    """What the status page may read."""
+    """What the status page may read, and ask for.
+
+    Attributes
+    ----------
+    token
+        What those must know who ask for work, where it is set.
+    """
 
     version: str
     archive: str
     state: Path
     jobs: Jobs
     watcher: Callable[[], WatcherStatus]
+    orders: Orders
+    token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A status page that is served."""
+
+    port: int
+    stop: Callable[[], None]

@@ -12,6 +12,7 @@ from orthanc_mask2seg.errors import NotInArchive, NotSupported
 from orthanc_mask2seg.jobs.port import JobRequest, Ledger, Run, RunAgain, Stored
 from orthanc_mask2seg.model import ArchiveKey, Outcome, Reason, Result, Series
 from orthanc_mask2seg.pacs.port import Archive
+from orthanc_mask2seg.service.orders import Steps
 from orthanc_mask2seg.service.pipeline import NotYet, convert_series
 from orthanc_mask2seg.service.record import record
 
@@ -20,7 +21,13 @@ Convert = Callable[..., Result | NotYet]
 _log = logging.getLogger(__name__)
 
 
-def make_runner(archive: Archive, ledger: Ledger, settings: Settings, convert: Convert = convert_series) -> Run:
+def make_runner(
+    archive: Archive,
+    ledger: Ledger,
+    settings: Settings,
+    convert: Convert = convert_series,
+    steps: Steps | None = None,
+) -> Run:
     """The work of a job on this archive.
 
     Parameters
@@ -29,19 +36,31 @@ def make_runner(archive: Archive, ledger: Ledger, settings: Settings, convert: C
         Knows what was stored for earlier versions of a mask.
     convert
         The pipeline.
+    steps
+        Told what each job is doing.
     """
+    steps = steps or Steps()
 
     def run(request: JobRequest) -> dict[str, Any] | RunAgain:
         series = _still_there(archive, request)
         if isinstance(series, Result):
             return series.document()
         try:
-            ended = convert(archive, (series,), settings, rested=request.rested)
+            ended = convert(
+                archive,
+                (series,),
+                settings,
+                rested=request.rested,
+                named_as_mask=request.named_as_mask,
+                progress=lambda step: steps.begin(request.series_key, step),
+            )
         except NotInArchive:
             gone = _still_there(archive, request)
             if isinstance(gone, Result):
                 return gone.document()
             raise
+        finally:
+            steps.end(request.series_key)
         if isinstance(ended, NotYet):
             return _wait(request, ended, settings.partial_rest_seconds)
         if ended.outcome is Outcome.CONVERTED:

@@ -1,11 +1,10 @@
-"""The status page and its JSON, on loopback: reads the jobs, changes nothing."""
+"""The status page and its JSON, and the conversions that a person asks for."""
 
 from __future__ import annotations
 
 import ipaddress
 import socket
 import threading
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,7 +22,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orthanc_mask2seg.errors import ConfigurationError
 from orthanc_mask2seg.jobs.port import Job, JobState
-from orthanc_mask2seg.service.status import ServiceState
+from orthanc_mask2seg.service.status import Page, ServiceState
+from orthanc_mask2seg.web.gate import Gate
+from orthanc_mask2seg.web.orders import OrderPages
 
 SHOWN = 100
 REFRESH_SECONDS = 5
@@ -37,17 +38,33 @@ _HEADERS = {
 }
 
 
-def start(state: ServiceState, host: str, port: int) -> Callable[[], None]:
-    """Serve the page in a thread, and return what stops it.
+def start(state: ServiceState, host: str, port: int) -> Page:
+    """Serve the page in a thread.
+
+    Parameters
+    ----------
+    port
+        0 for any that is free.
 
     Raises
     ------
     ConfigurationError
-        The address is not of this machine alone, or is taken.
+        The address is not of this machine alone and there is no token, or it is taken.
     """
+    loopback = is_loopback(host)
+    if not loopback and not state.token:
+        raise ConfigurationError(
+            "StatusHost must be an address of this machine alone, such as 127.0.0.1",
+            hint="For another address set ServiceTokenFile, here and for the plugin.",
+        )
     listener = _listen(host, port)
     config = uvicorn.Config(
-        create_app(state), log_config=None, access_log=False, lifespan="off", server_header=False, date_header=False
+        create_app(state, loopback=loopback),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        date_header=False,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="status page", daemon=True)
@@ -58,16 +75,18 @@ def start(state: ServiceState, host: str, port: int) -> Callable[[], None]:
         thread.join(STOP_SECONDS)
         listener.close()
 
-    return stop
+    return Page(listener.getsockname()[1], stop)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
-        raise ConfigurationError("StatusHost must be an address of this machine alone, such as 127.0.0.1")
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -79,21 +98,29 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def create_app(state: ServiceState) -> Starlette:
-    """The page as an ASGI application."""
-    pages = _Pages(state)
+def create_app(state: ServiceState, *, loopback: bool = True) -> Starlette:
+    """The page as an ASGI application.
+
+    Parameters
+    ----------
+    loopback
+        Only this machine can reach it. Else everything but its health is for those who know the token.
+    """
+    pages, orders = _Pages(state), OrderPages(state.orders, state.jobs)
+    hosts = [Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]"])] if loopback else []
     return Starlette(
         routes=[
             Route("/", pages.index),
             Route("/style.css", pages.style),
             Route("/healthz", pages.health),
             Route("/jobs", pages.jobs),
-            Route("/jobs/{job_id}", pages.job),
+            Route("/jobs/{job_id}", orders.job),
+            Route("/series/{key}", orders.series),
+            Route("/series/{key}/convert", orders.convert_series, methods=["POST"]),
+            Route("/studies/{key}", orders.study),
+            Route("/studies/{key}/convert", orders.convert_study, methods=["POST"]),
         ],
-        middleware=[
-            Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]"]),
-            Middleware(_SafeHeaders),
-        ],
+        middleware=[*hosts, Middleware(_SafeHeaders), Middleware(Gate, token=state.token, reading=loopback)],
     )
 
 
@@ -140,10 +167,6 @@ class _Pages:
             return JSONResponse({"error": "limit and offset are numbers, state is a state of a job"}, 400)
         found = await run_in_threadpool(self._state.jobs.list, limit, offset, states)
         return JSONResponse({"jobs": [job.document() for job in found]})
-
-    async def job(self, request: Request) -> Response:
-        job = await run_in_threadpool(self._state.jobs.get, request.path_params["job_id"])
-        return JSONResponse({"error": "no such job"}, 404) if job is None else JSONResponse(job.document())
 
     def _health(self) -> dict[str, Any]:
         watcher = self._state.watcher()

@@ -25,6 +25,12 @@ class Archive(Index):
         self._check()
         self.deleted.append(key)
 
+    def find_series(self, uid):
+        return self.series(uid)
+
+    def mark(self, key, labels):
+        self.marked = key, labels
+
 
 @pytest.fixture
 def archive():
@@ -53,7 +59,7 @@ def converted(orthanc_id):
 
 
 def run(archive, ledger, answer, asked=None):
-    def convert(given, masks, settings, *, rested):
+    def convert(given, masks, settings, *, rested, **_more):
         assert (given, settings) == (archive, SETTINGS)
         assert [m.key for m in masks] == ["mask"]
         return answer(rested) if callable(answer) else answer

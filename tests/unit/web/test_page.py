@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.errors import ConfigurationError
 from orthanc_mask2seg.jobs.port import Job, JobRequest, JobState
+from orthanc_mask2seg.pacs.memory import MemoryArchive
+from orthanc_mask2seg.service.orders import Orders, Steps
 from orthanc_mask2seg.service.status import Counters, ServiceState
 from orthanc_mask2seg.web.page import create_app, inert, start
 
@@ -36,7 +39,7 @@ class Jobs:
         return len(self.list(10_000, states=states))
 
 
-def service(*jobs, reachable=True, error=""):
+def service(*jobs, reachable=True, error="", token=""):
     counters = Counters(reachable=reachable, error=error)
     counters.passed_over["modality_sr"] = 3
     return ServiceState(
@@ -45,6 +48,8 @@ def service(*jobs, reachable=True, error=""):
         state=Path(),
         jobs=Jobs(*jobs),
         watcher=lambda: counters.status(5, 1),
+        orders=Orders(MemoryArchive(), None, Jobs(*jobs), Settings(), Steps()),
+        token=token,
     )
 
 
@@ -101,20 +106,43 @@ def test_style_and_strange_hosts():
     assert client().post("/jobs").status_code == 405
 
 
+def test_elsewhere_needs_a_token():
+    running = start(service(token="secret"), "0.0.0.0", 0)
+    running.stop()
+    app = TestClient(create_app(service(REFUSED, token="secret"), loopback=False), base_url="http://pacs.example")
+    assert app.get("/healthz").status_code == 200
+    assert app.get("/jobs").status_code == 403
+    assert app.get("/jobs", headers={"authorization": "Bearer secret"}).status_code == 200
+
+
+def test_work_is_not_for_web_pages_of_others():
+    path = "/series/nowhere/convert"
+    open_to_programs = client()
+    assert open_to_programs.post(path).status_code == 404
+    for header in ("origin", "referer", "sec-fetch-site"):
+        assert open_to_programs.post(path, headers={header: "http://127.0.0.1"}).status_code == 403
+    with_token = client(token="secret")
+    assert with_token.post(path).status_code == 403
+    assert with_token.post(path, headers={"authorization": "Bearer secreT"}).status_code == 403
+    assert with_token.post(path, headers={"authorization": "Bearer secret"}).status_code == 404
+    assert with_token.get("/jobs").status_code == 200
+
+
 def test_inert():
     assert inert("Leber größer") == "Leber größer"
     assert inert("a\x00b\u200fc") == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}c"
 
 
 def test_it_listens_on_this_machine_alone(unused_port):
-    stop = start(service(), "127.0.0.1", unused_port)
+    running = start(service(), "127.0.0.1", unused_port)
+    assert running.port == unused_port
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{unused_port}/healthz") as response:
             assert response.status == 200
         with pytest.raises(ConfigurationError, match="cannot listen"):
             start(service(), "127.0.0.1", unused_port)
     finally:
-        stop()
+        running.stop()
     for host in ("0.0.0.0", "192.0.2.1", "example.org"):
         with pytest.raises(ConfigurationError, match="this machine alone"):
             start(service(), host, unused_port)

@@ -1,0 +1,1 @@
+"""What runs inside Orthanc, in Orthanc's own interpreter: standard library alone (Python 3.11 or later)."""

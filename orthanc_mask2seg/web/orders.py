@@ -1,0 +1,63 @@
+"""The routes behind the buttons in Orthanc Explorer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from orthanc_mask2seg.errors import Mask2SegError, NotInArchive
+from orthanc_mask2seg.jobs.port import Jobs
+from orthanc_mask2seg.model import ArchiveKey, Outcome, Refusal
+from orthanc_mask2seg.service.orders import Orders
+
+Answer = tuple[dict[str, Any], int]
+
+
+class OrderPages:
+    """JSON in the words of `Orders`."""
+
+    def __init__(self, orders: Orders, jobs: Jobs) -> None:
+        self._orders, self._jobs = orders, jobs
+        self.series = _route("key", lambda key: (orders.series_document(ArchiveKey(key)), 200))
+        self.study = _route("key", lambda key: (orders.study_document(ArchiveKey(key)), 200))
+        self.convert_series = _route("key", self._convert_series)
+        self.convert_study = _route("key", self._convert_study)
+        self.job = _route("job_id", self._job)
+
+    def _convert_series(self, key: str) -> Answer:
+        asked = self._orders.convert_series(ArchiveKey(key))
+        if isinstance(asked, Refusal):
+            return {"outcome": str(Outcome.REFUSED), **asdict(asked)}, 409
+        return {"id": asked.id, "url": f"jobs/{asked.id}"}, 202
+
+    def _convert_study(self, key: str) -> Answer:
+        asked = self._orders.convert_study(ArchiveKey(key))
+        jobs = [{"id": job.id, "url": f"jobs/{job.id}", "series": job.request.series_key} for job in asked]
+        return {"jobs": jobs, "url": f"studies/{key}"}, 202
+
+    def _job(self, job_id: str) -> Answer:
+        job = self._jobs.get(job_id)
+        return ({"error": "no such job"}, 404) if job is None else (self._orders.job_document(job), 200)
+
+
+def _route(parameter: str, answer: Callable[[str], Answer]) -> Callable[[Request], Awaitable[Response]]:
+    """A route that answers faults in words: 404 for what the PACS does not hold, else 503."""
+
+    def asked(value: str) -> Answer:
+        try:
+            return answer(value)
+        except NotInArchive:
+            return {"error": "the PACS does not hold this", "hint": NotInArchive.hint}, 404
+        except Mask2SegError as error:
+            return {"error": str(error), "hint": error.hint}, 503
+
+    async def route(request: Request) -> Response:
+        document, status = await run_in_threadpool(asked, request.path_params[parameter])
+        return JSONResponse(document, status)
+
+    return route
