@@ -567,7 +567,10 @@ def _mask_planes(archive: MemoryArchive, keys: tuple, result: Result) -> list[Pl
     """
     files = [archive.content(key) for key in keys]
     try:
-        return read_planes(files)
+        planes = read_planes(files)
+        if all(np.isfinite(plane.position).all() for plane in planes):  # an empty position is read as NaN
+            return planes
+        raise ValueError
     except Exception:  # noqa: BLE001 - whatever pydicom or numpy says to attributes that are not there
         source = [s for s in archive.all_series() if s.series_instance_uid == result.source_series_uid]
         held = {}

@@ -12,6 +12,7 @@ from orthanc_mask2seg.core.geometry import planes_of, stack
 from orthanc_mask2seg.core.mask_planes import label_domain
 from orthanc_mask2seg.core.phases import phases
 from orthanc_mask2seg.core.pixels import decode, drop_unreadable
+from orthanc_mask2seg.core.plane_headers import integer
 from orthanc_mask2seg.core.wording import counted, instance_of
 from orthanc_mask2seg.model import ArchiveKey, ImageSeries, Reason, Refusal, Series
 from orthanc_mask2seg.pacs.port import Archive
@@ -157,8 +158,8 @@ def template_of(archive: Archive, source: ImageSeries) -> Dataset:
     """Full header of the source's first instance: for patient and study, with nothing shortened by an index."""
     first = source.volume.planes[0]
     header = source.header(first)
-    frames = int(header.get("NumberOfFrames") or 1)
-    size = first.geometry.rows * first.geometry.columns * frames * int(header.get("BitsAllocated") or 16) // 8
+    frames, bits = (integer(header.get(keyword)) for keyword in ("NumberOfFrames", "BitsAllocated"))
+    size = first.geometry.rows * first.geometry.columns * (frames or 1) * (bits or 16) // 8
     if size > HEADER_BYTES:
         return header
     return full_header(archive, source.series.instance_keys[first.index])

@@ -195,3 +195,10 @@ def test_bits_that_change_no_value_are_no_damage(bits: bytes) -> None:
     made = pair("seed copy")
     made.mask[2] = with_element(made.mask[2], BITS_STORED, "US", bits)
     is_right(made)
+
+
+def test_a_source_of_several_sizes_of_pixels_is_no_exception() -> None:
+    """BitsAllocated with two values, which is one too many."""
+    made = pair()
+    made.image[0] = with_element(made.image[0], 0x00280100, "US", b"\x10\0\x10\0")
+    is_right(made)
