@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import json5
 
 from orthanc_mask2seg.core.rules import Rule, parse_rule
+from orthanc_mask2seg.core.viewers import DEFAULT_VIEWERS, parse_viewers
 from orthanc_mask2seg.errors import ConfigurationError
 
 SECTION = "Mask2Seg"
@@ -53,6 +54,7 @@ class Settings:
     maximum_volume_change: float = 0.1
     trust_order: bool = False
     merge: str = "series"
+    viewers: tuple[str, ...] = DEFAULT_VIEWERS
     rules: tuple[Rule, ...] = ()
     label_table: str = ""
     algorithm_type: str = "SEMIAUTOMATIC"
@@ -128,6 +130,9 @@ SETTINGS = (
     Setting("MaximumVolumeChange", "share", "Largest change of a segment's volume by resampling.", _not_negative),
     Setting("TrustOrder", "", "Pair the slices of a mask without positions by InstanceNumber."),
     Setting("Merge", "", "One SEG per mask series, or per study.", lambda v: v in {"series", "study"}),
+    Setting(
+        "Viewers", "list", "Viewers that have to show a SEG right: its encoding follows from them; see docs/viewers.md."
+    ),
     Setting("Rules", "list", "Series that are masks or are ignored, by patterns: see docs/rules.md."),
     Setting(
         "LabelTable",
@@ -261,7 +266,7 @@ def _checked(setting: Setting, value: Any, where: str) -> Any:
     default = getattr(_DEFAULTS, setting.field)
     wanted = type(default)
     if wanted is tuple:
-        return _rules(value, where)
+        return _LISTS[setting.name](value, where)
     if wanted is float and type(value) is int:
         value = float(value)
     if type(value) is not wanted:
@@ -282,6 +287,19 @@ def _rules(value: Any, where: str) -> tuple[Rule, ...]:
         except ValueError as error:
             raise ConfigurationError(f"{where}, rule {number}: {error}") from error
     return tuple(rules)
+
+
+def _viewers(value: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise ConfigurationError(f"{where} must be a list of names")
+    try:
+        parse_viewers(value)
+    except ValueError as error:
+        raise ConfigurationError(f"{where}: {error}") from error
+    return tuple(value)
+
+
+_LISTS: dict[str, Callable[[Any, str], tuple[Any, ...]]] = {"Rules": _rules, "Viewers": _viewers}
 
 
 def _secret(path: str) -> str:

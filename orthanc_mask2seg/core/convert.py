@@ -10,6 +10,7 @@ from datetime import datetime
 from pydicom import Dataset
 
 from orthanc_mask2seg.core.encode import Recipe, encode
+from orthanc_mask2seg.core.encoding import Choice, choose, overlapping
 from orthanc_mask2seg.core.geometry import POSITION_TOLERANCE_MM, place, plane_heights
 from orthanc_mask2seg.core.match import Match
 from orthanc_mask2seg.core.pixels import StoredArray
@@ -17,6 +18,7 @@ from orthanc_mask2seg.core.resample import resample, volume_change, volumes
 from orthanc_mask2seg.core.segments import Naming, describe, told_apart_specs
 from orthanc_mask2seg.core.source_images import derived_uid, positive_number
 from orthanc_mask2seg.core.verify import ResampledTruth, Truth, verify
+from orthanc_mask2seg.core.viewers import Reader
 from orthanc_mask2seg.core.voxels import Census, Labelling, labelling
 from orthanc_mask2seg.model import ImageSeries, LabelArray, LabelVolume, Reason, Refusal, Segmentation, SegmentSpec, Uid
 
@@ -52,6 +54,7 @@ def convert(
     maximum_volume_change: float = 0.1,
     position_tolerance: float = POSITION_TOLERANCE_MM,
     naming: Naming | None = None,
+    viewers: Sequence[Reader] = (),
 ) -> Converted | Refusal:
     """Convert masks of one source into one verified segmentation.
 
@@ -69,6 +72,8 @@ def convert(
         That of the match, mm.
     naming
         The site's label table and rules.
+    viewers
+        Those that have to show the SEG right; the encoding follows from them.
 
     Returns
     -------
@@ -101,10 +106,23 @@ def convert(
         return empty
     layers = _with_colours(layers)
     recipe = recipe_of(masks, series_number_offset, naming)
-    segmentation = encode(source, template, layers, recipe)
+    encoding, reason = _encoding(source, layers, viewers)
+    segmentation = encode(source, template, layers, recipe, encoding=encoding)
     voxels = verify(segmentation.content, _truths(truths, layers), position_tolerance)
+    evidence.append(reason)
     evidence.append(f"{voxels} voxels compared with the mask, voxel by voxel: all equal")
     return Converted(segmentation=segmentation, evidence=tuple(evidence))
+
+
+def _encoding(source: ImageSeries, layers: Sequence[LabelVolume], viewers: Sequence[Reader]) -> Choice:
+    geometry = source.volume.planes[0].geometry
+    return choose(
+        viewers,
+        rows=geometry.rows,
+        columns=geometry.columns,
+        segments=sum(len(layer.specs) for layer in layers),
+        overlapping=overlapping(layers),
+    )
 
 
 def _labels(

@@ -20,6 +20,7 @@ from orthanc_mask2seg.core.mask_planes import read_planes, read_probabilities
 from orthanc_mask2seg.core.match import Match
 from orthanc_mask2seg.core.pixels import StoredArray
 from orthanc_mask2seg.core.verify import same_but_for_software
+from orthanc_mask2seg.core.viewers import parse_viewers
 from orthanc_mask2seg.errors import ConfigurationError, NotInArchive, StoreMismatch
 from orthanc_mask2seg.model import (
     Outcome,
@@ -196,6 +197,7 @@ def _convert_group(
             maximum_volume_change=settings.maximum_volume_change,
             position_tolerance=settings.position_tolerance_mm,
             naming=naming_of(settings),
+            viewers=parse_viewers(settings.viewers),
         )
     if isinstance(ended, Refusal):
         return _refused(ended, uids, watch, group[0].match)
