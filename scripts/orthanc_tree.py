@@ -26,7 +26,8 @@ def command(tree: Path, configuration: Path) -> list[str]:
 
 def environment(tree: Path) -> dict[str, str]:
     """Environment that Orthanc is started in: its own DICOM dictionary and plugins."""
-    dictionaries = (tree / "usr/share/dcmtk" / name for name in ("dicom.dic", "private.dic"))
+    folder = next((tree / "usr/share").glob("*dcmtk*/dicom.dic")).parent  # bookworm has the library's version in it
+    dictionaries = (folder / name for name in ("dicom.dic", "private.dic"))
     return {**os.environ, "DCMDICTPATH": ":".join(map(str, dictionaries)), "ORTHANC_PLUGINS": str(plugins(tree))}
 
 

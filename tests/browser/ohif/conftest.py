@@ -83,12 +83,14 @@ def show(ohif_browser: Browser, site: Site) -> Iterator[Callable[[str, str, Path
         def shown(version: str, suite: str, seg: Path, *, from_list: bool = False) -> Viewer:
             where = site(version, suite)
             stored = where.orthanc.post("/instances", seg.read_bytes()).json()
-            stack.callback(requests.delete, f"{where.orthanc.url}/instances/{stored['ID']}", auth=where.orthanc.auth, timeout=60)
+            stack.callback(
+                requests.delete, f"{where.orthanc.url}/instances/{stored['ID']}", auth=where.orthanc.auth, timeout=60
+            )
             viewer = Viewer(ohif_browser, where.url)
             stack.callback(viewer.close)
             header = dcmread(seg, stop_before_pixels=True)
             if from_list:
-                viewer.open_from_list(str(header.PatientID))
+                viewer.open_from_list(header.PatientName.family_name)
             else:
                 viewer.open(str(header.StudyInstanceUID))
             viewer.show()

@@ -41,7 +41,7 @@ HELD = """async () => {
     colour: Array.from(segmentationService.getSegmentColor(viewportId, held.segmentationId, s.segmentIndex)) }));
   return { images, segments };
 }"""
-"""Reads the memory of the viewer: label images with the places of the slices that they are drawn on, labels, colours."""
+"""Reads the memory of the viewer: label images with the places of the slices below them, labels, colours."""
 
 SHOWN = """() => {
   const { segmentationService, viewportGridService } = window.services ?? {};
@@ -77,11 +77,11 @@ class Viewer:
     def close(self) -> None:
         self._context.close()
 
-    def open_from_list(self, patient_id: str) -> None:
+    def open_from_list(self, patient: str) -> None:
         """From the list of studies, as a person comes in."""
         self.page.goto(self.url)
-        self.page.get_by_text(patient_id, exact=True).first.click(timeout=OPEN_MS)
-        self.page.locator("[data-cy^=mode-basic]").first.click(timeout=OPEN_MS)
+        self.page.locator("tbody tr", has_text=patient).first.click(timeout=OPEN_MS)
+        self.page.get_by_role("button", name="Basic Viewer").click(timeout=OPEN_MS)
         self._await_series()
 
     def open(self, study_instance_uid: str) -> None:
