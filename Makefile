@@ -44,7 +44,7 @@ test-all-parts:
 	@$(PYTHON) scripts/get_ohif.py
 
 pictures: venv test-parts ## take the pictures of docs/pictures in OHIF anew
-	$(BIN)/python scripts/take_pictures.py
+	$(BIN)/pytest tests/browser/ohif -k every_voxel --pictures docs/pictures
 
 lint: venv ## style, types, and who may import whom
 	$(BIN)/ruff check .

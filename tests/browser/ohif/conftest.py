@@ -14,15 +14,28 @@ from orthanc_server import OrthancServer
 from playwright.sync_api import Browser, sync_playwright
 from pydicom import dcmread
 
-from tests.browser.ohif.samples import Sample, convert, sample, turned
+from tests.browser.ohif.samples import Sample, convert, demonstration, sample, turned
 from tests.browser.ohif.site import OhifSite
 from tests.browser.ohif.viewer import FLAGS, Viewer
 from tests.truth import Case, cases
 
 Site = Callable[[str, str], OhifSite]
 
-PLAIN, UNALIGNED, OVERLAPPING, OBLIQUE, MR, MANY = "plain", "unaligned", "overlapping", "oblique", "MR", "many labels"
+PLAIN, UNALIGNED, OVERLAPPING, OBLIQUE, MR, MANY, DEMO = (
+    "plain", "unaligned", "overlapping", "oblique", "mr", "many", "demo",
+)  # fmt: skip
 CASES = {PLAIN: "A01", UNALIGNED: "A03", OVERLAPPING: "A05", OBLIQUE: "A01", MR: "A09", MANY: "A02"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--pictures", type=Path, help="folder for pictures of what is shown (make pictures)")
+
+
+@pytest.fixture(scope="session")
+def pictures(request: pytest.FixtureRequest) -> Path | None:
+    """Folder for pictures of what is shown, if somebody wants them."""
+    folder: Path | None = request.config.getoption("--pictures", default=None)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +50,9 @@ def samples(set_a: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     """Kind of study to the study."""
     found: dict[str, Case] = {c.folder.name[:3]: c for c in cases(set_a)}
     made = {kind: sample(found[name]) for kind, name in CASES.items() if kind != OBLIQUE}
-    return {**made, OBLIQUE: turned(found[CASES[OBLIQUE]], tmp_path_factory.mktemp("oblique"))}
+    made[OBLIQUE] = turned(found[CASES[OBLIQUE]], tmp_path_factory.mktemp("oblique"))
+    made[DEMO] = demonstration(tmp_path_factory.mktemp("demo"))
+    return made
 
 
 @pytest.fixture(scope="session")

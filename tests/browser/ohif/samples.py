@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ import SimpleITK as sitk
 from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 
+from orthanc_mask2seg.demo.study import make_study, to_bytes
 from tests.truth import Case
 
 OBLIQUE = ((0.36, 0.48, -0.8), (-0.8, 0.6, 0.0), (0.48, 0.64, 0.6))
@@ -73,6 +75,20 @@ def turned(case: Case, into: Path) -> Sample:
             _turn(image, turn)
             image.save_as(into / kind / f"{number}.dcm")
     return Sample(f"{case.folder.name}_oblique", into / "ct", [into / "mask"], _truths(case, turn))
+
+
+def demonstration(into: Path) -> Sample:
+    """The synthetic chest CT of `mask2seg demo`."""
+    study = make_study(7, 60, moment=datetime(2026, 11, 20, 9, 30))  # noqa: DTZ001 - local time of the scanner
+    for kind, images in (("ct", study.ct), ("mask", study.mask)):
+        (into / kind).mkdir(parents=True)
+        for image in images:
+            (into / kind / f"{image.InstanceNumber:03d}.dcm").write_bytes(to_bytes(image))
+    first, second = sorted(study.ct, key=lambda i: float(i.ImagePositionPatient[2]))[:2]
+    affine = np.diag([*map(float, first.PixelSpacing), 1.0, 1.0])
+    affine[:3, 2] = np.subtract(second.ImagePositionPatient, first.ImagePositionPatient).astype(float)
+    affine[:3, 3] = np.array(first.ImagePositionPatient, float)
+    return Sample("demo", into / "ct", [into / "mask"], [Truth(np.asarray(study.labels), affine)])
 
 
 def _files(folder: Path) -> list[Path]:

@@ -12,7 +12,7 @@ from pydicom import dcmread
 from orthanc_mask2seg.core import convert as convert_module
 from orthanc_mask2seg.core.encoding import Choice
 from orthanc_mask2seg.core.viewers import READERS, Encoding, Reader, Shows
-from tests.browser.ohif.conftest import MANY, MR, OBLIQUE, OVERLAPPING, PLAIN, UNALIGNED
+from tests.browser.ohif.conftest import DEMO, MANY, MR, OBLIQUE, OVERLAPPING, PLAIN, UNALIGNED
 from tests.browser.ohif.samples import Sample, rgb
 from tests.browser.ohif.viewer import Shown, Viewer
 from tests.inside import convert_inside
@@ -24,7 +24,7 @@ BEYOND_THE_SCREEN = 12
 """How far (of 255) viewers differ on a colour that no screen shows: each has its own way to the nearest."""
 
 VERSIONS = {(3, 11): "3.11.1", (3, 12): "3.12.10", (3, 13): NEWEST}
-KINDS = (PLAIN, UNALIGNED, OVERLAPPING, OBLIQUE, MR, MANY)
+KINDS = (PLAIN, UNALIGNED, OVERLAPPING, OBLIQUE, MR, MANY, DEMO)
 OTHERS = [("3.12.10", "bookworm"), ("3.11.1", "sid"), (NEWEST, "bookworm")]
 
 
@@ -51,9 +51,14 @@ def check(viewer: Viewer, sample: Sample, seg: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_voxel_label_and_colour(kind: str, samples: dict[str, Sample], segs, show: Show) -> None:
+def test_every_voxel_label_and_colour(
+    kind: str, samples: dict[str, Sample], segs, show: Show, pictures: Path | None
+) -> None:
     """In the newest OHIF on Orthanc 1.12.7."""
-    check(show(NEWEST, "trixie", segs(kind)), samples[kind], segs(kind))
+    viewer = show(NEWEST, "trixie", segs(kind))
+    check(viewer, samples[kind], segs(kind))
+    if pictures:
+        viewer.picture(pictures / f"ohif-{kind}.png")
 
 
 @pytest.mark.slow
