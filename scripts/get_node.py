@@ -57,12 +57,5 @@ def _same(a: Path, b: Path) -> bool:
     return a.is_file() and a.read_bytes() == b.read_bytes()
 
 
-def node() -> list[str]:
-    """Words that run node: this machine's, or the one that came with npm."""
-    if shutil.which("node"):
-        return ["node"]
-    return get_ohif.npm()[0][:1]
-
-
 if __name__ == "__main__":
     main()

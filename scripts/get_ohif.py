@@ -4,7 +4,7 @@
 
 unpacks each into .state/ohif/<version>; instant when it is there. `npm pack` fetches it from whichever registry npm is
 set up with, and it must be the very file whose hash is written here. Where there is no npm, Debian's is got into a
-private folder. Standard library only.
+private folder, and run by the node that Playwright brings. Standard library only.
 """
 
 from __future__ import annotations
@@ -77,10 +77,18 @@ def npm() -> tuple[list[str], dict[str, str]]:
     if shutil.which("npm"):
         return ["npm"], dict(os.environ)
     suite = get_debian.own_suite()
-    tree = get_debian.fetch(suite, ["nodejs", "npm"], ROOT / ".state" / "debian" / f"{suite}-npm")
+    tree = get_debian.fetch(suite, ["npm"], ROOT / ".state" / "debian" / f"{suite}-npm")
     modules = tree / "usr/share/nodejs"
-    words = [str(get_debian.wrapper(tree, "usr/bin/node")), str(modules / "npm/bin/npm-cli.js")]
-    return words, {**os.environ, "NODE_PATH": str(modules)}
+    environment = {**os.environ, "NODE_PATH": str(modules), "NODE_NO_WARNINGS": "1"}
+    return [node(), str(modules / "npm/bin/npm-cli.js")], environment
+
+
+def node() -> str:
+    """Path of node: this machine's, or the one that Playwright brings (Debian's looks for its parts in /usr alone)."""
+    found = shutil.which("node") or next(ROOT.glob(".venv/lib/python3*/site-packages/playwright/driver/node"), None)
+    if found is None:
+        raise GetOhifError("there is neither node nor a .venv with Playwright: make venv")
+    return str(found)
 
 
 def _pack(package: str, folder: Path) -> Path:

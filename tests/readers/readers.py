@@ -12,6 +12,7 @@ from pathlib import Path
 
 import get_debian
 import get_node
+import get_ohif
 import numpy as np
 import SimpleITK as sitk
 from pydicom import Dataset, dcmread
@@ -40,7 +41,7 @@ def dcmqi(path: Path, folder: Path) -> list[Places]:
 def dcmjs(path: Path, _folder: Path) -> list[Places]:
     modules = get_node.fetch(ROOT / "tests" / "readers", ROOT / ".state" / "node" / "readers")
     script = ROOT / "tests" / "readers" / "read.cjs"
-    done = _run([*get_node.node(), "--max-old-space-size=6000", script, modules, path])
+    done = _run([get_ohif.node(), "--max-old-space-size=6000", script, modules, path])
     document = json.loads(done)
     cosines = np.array(document["orientation"], float)
     spacing = np.array(document["spacing"], float)

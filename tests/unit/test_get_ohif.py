@@ -53,13 +53,16 @@ def test_npm_comes_from_debian_where_there_is_none(tmp_path: Path, monkeypatch: 
         asked.append((suite, packages, into.name))
         return tmp_path
 
+    brought = tmp_path / ".venv/lib/python3.11/site-packages/playwright/driver/node"
+    brought.parent.mkdir(parents=True)
+    brought.touch()
+    monkeypatch.setattr(get_ohif, "ROOT", tmp_path)
     monkeypatch.setattr(get_ohif.shutil, "which", lambda _: None)
     monkeypatch.setattr(get_debian, "fetch", fetch)
-    monkeypatch.setattr(get_debian, "wrapper", lambda tree, program: tree / program)
     words, environment = get_ohif.npm()
     suite = get_debian.own_suite()
-    assert asked == [(suite, ["nodejs", "npm"], f"{suite}-npm")]
-    assert words == [str(tmp_path / "usr/bin/node"), str(tmp_path / "usr/share/nodejs/npm/bin/npm-cli.js")]
+    assert asked == [(suite, ["npm"], f"{suite}-npm")]
+    assert words == [str(brought), str(tmp_path / "usr/share/nodejs/npm/bin/npm-cli.js")]
     assert environment["NODE_PATH"] == str(tmp_path / "usr/share/nodejs")
 
 
