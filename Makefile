@@ -9,7 +9,7 @@ GET := $(PYTHON) scripts/get_debian.py
 DEBIAN := .state/debian
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all venv test-parts lint docs format lock
+.PHONY: help run test test-all test-browser test-all-parts pictures venv test-parts lint docs format lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -18,10 +18,14 @@ run: ## start Orthanc, and with it the service, send a demonstration study, stay
 	@$(PYTHON) scripts/make_venv.py
 	@$(BIN)/python scripts/run.py $(ARGS)
 
-test: venv test-parts ## run every test (ARGS="-k name" for some)
+test: venv test-parts ## run the tests of every day (ARGS="-k name" for some)
+	$(BIN)/pytest -m "not slow" $(ARGS)
+
+test-all: venv test-parts test-all-parts ## the same, and what is too slow for every day
 	$(BIN)/pytest $(ARGS)
 
-test-all: test ## the same, and what is too slow for every day (nothing yet)
+test-browser: venv test-parts test-all-parts ## only what needs a browser: OHIF in three versions, Orthanc's own pages
+	$(BIN)/pytest tests/browser $(ARGS)
 
 venv: ## build .venv from the lock file; instant when it is there
 	@$(PYTHON) scripts/make_venv.py --dev
@@ -30,6 +34,18 @@ test-parts:
 	@for suite in bookworm trixie sid; do \
 		$(GET) --suite $$suite --into $(DEBIAN)/$$suite-orthanc orthanc orthanc-dicomweb orthanc-python || exit 1; done
 	@$(GET) --suite bookworm --into $(DEBIAN)/bookworm-dicom3tools dicom3tools
+	@$(GET) --suite bookworm --into $(DEBIAN)/bookworm-plastimatch plastimatch
+	@$(PYTHON) scripts/get_browser.py
+	@$(PYTHON) scripts/get_ohif.py 3.13.2
+	@$(PYTHON) scripts/get_node.py tests/readers .state/node/readers
+
+test-all-parts:
+	@$(GET) --suite bookworm --into $(DEBIAN)/bookworm-orthanc orthanc orthanc-dicomweb orthanc-python
+	@$(GET) --suite sid --into $(DEBIAN)/sid-orthanc orthanc orthanc-dicomweb orthanc-python
+	@$(PYTHON) scripts/get_ohif.py
+
+pictures: venv test-parts ## take the pictures of docs/pictures in OHIF anew
+	$(BIN)/pytest tests/browser/ohif -k every_voxel --pictures docs/pictures
 
 lint: venv ## style, types, and who may import whom
 	$(BIN)/ruff check .

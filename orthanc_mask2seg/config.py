@@ -20,6 +20,7 @@ import json5
 
 from orthanc_mask2seg.addresses import Destination, DestinationKind, DicomwebAddress, parse_destination
 from orthanc_mask2seg.core.rules import Rule, parse_rule
+from orthanc_mask2seg.core.viewers import DEFAULT_VIEWERS, parse_viewers
 from orthanc_mask2seg.errors import ConfigurationError
 
 SECTION = "Mask2Seg"
@@ -71,6 +72,7 @@ class Settings:
     maximum_volume_change: float = 0.1
     trust_order: bool = False
     merge: str = "series"
+    viewers: tuple[str, ...] = DEFAULT_VIEWERS
     rules: tuple[Rule, ...] = ()
     label_table: str = ""
     algorithm_type: str = "SEMIAUTOMATIC"
@@ -182,6 +184,9 @@ SETTINGS = (
     Setting("MaximumVolumeChange", "share", "Largest change of a segment's volume by resampling.", _not_negative),
     Setting("TrustOrder", "", "Pair the slices of a mask without positions by InstanceNumber."),
     Setting("Merge", "", "One SEG per mask series, or per study.", lambda v: v in {"series", "study"}),
+    Setting(
+        "Viewers", "list", "Viewers that have to show a SEG right: its encoding follows from them; see docs/viewers.md."
+    ),
     Setting("Rules", "list", "Series that are masks or are ignored, by patterns: see docs/rules.md."),
     Setting(
         "LabelTable",
@@ -350,8 +355,7 @@ def _checked(setting: Setting, value: Any, where: str, base: Path) -> Any:
     default = getattr(_DEFAULTS, setting.field)
     wanted = type(default)
     if wanted is tuple:
-        parse = parse_rule if setting.field == "rules" else partial(parse_destination, base=base)
-        return _several(value, where, parse)
+        return _list(setting, value, where, base)
     if wanted is float and type(value) is int:
         value = float(value)
     if type(value) is not wanted:
@@ -372,6 +376,23 @@ def _several(value: Any, where: str, parse: Callable[[Any], Any]) -> tuple[Any, 
         except ValueError as error:
             raise ConfigurationError(f"{where}, number {number}: {error}") from error
     return tuple(parsed)
+
+
+def _list(setting: Setting, value: Any, where: str, base: Path) -> tuple[Any, ...]:
+    if setting.name == "Viewers":
+        return _viewers(value, where)
+    parse = parse_rule if setting.name == "Rules" else partial(parse_destination, base=base)
+    return _several(value, where, parse)
+
+
+def _viewers(value: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise ConfigurationError(f"{where} must be a list of names")
+    try:
+        parse_viewers(value)
+    except ValueError as error:
+        raise ConfigurationError(f"{where}: {error}") from error
+    return tuple(value)
 
 
 def _secret(path: str, field: str) -> str:

@@ -94,6 +94,12 @@ def command(tree: Path, program: str, *arguments: str) -> list[str]:
     return [str(loader), "--library-path", libraries, str(tree / program), *arguments]
 
 
+def own_suite() -> str:
+    """Suite of Debian that this machine runs: bookworm, trixie..., or sid where it does not say."""
+    lines = Path("/etc/os-release").read_text(encoding="utf-8").splitlines()
+    return next((line.partition("=")[2].strip('"') for line in lines if line.startswith("VERSION_CODENAME=")), "sid")
+
+
 def wrapper(tree: Path, program: str) -> Path:
     """Path of a script that runs a program of an unpacked folder, for whoever wants one path and not many words."""
     script = tree.absolute() / "run" / Path(program).name

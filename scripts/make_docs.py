@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from orthanc_mask2seg.config import SETTINGS, Settings
 from orthanc_mask2seg.core import terms, totalsegmentator
 from orthanc_mask2seg.core.diagnosis import Viewer
 from orthanc_mask2seg.core.display_checks import SEG_CHECKS
+from orthanc_mask2seg.core.viewers import READERS, Encoding
 from orthanc_mask2seg.pacs.orthanc_checks import PACS_CHECKS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -21,6 +23,7 @@ def settings_page() -> str:
     defaults = Settings()
     for setting in SETTINGS:
         default = getattr(defaults, setting.field)
+        default = json.dumps(default) if isinstance(default, tuple) else default
         shown = f"`{default}`" if default != "" else ""
         rows.append(f"| `{setting.name}` | {shown} | {setting.unit} | {setting.help} | `{setting.variable}` |")
     return "\n".join(
@@ -58,6 +61,30 @@ def segments_page() -> str:
     return by_hand + TABLES + "\n".join(lines) + "\n"
 
 
+def viewers_page() -> str:
+    """docs/viewers.md: the table is the one that the choice of encoding uses."""
+    return _page_of_readers("viewers.md", ("ohif", "slicer"))
+
+
+def readers_page() -> str:
+    """docs/readers.md: likewise."""
+    return _page_of_readers("readers.md", ("highdicom", "dcmqi", "dcmjs", "simpleitk", "plastimatch"))
+
+
+def _page_of_readers(name: str, shown: tuple[str, ...]) -> str:
+    by_hand = (DOCS / name).read_text(encoding="utf-8").split(TABLES)[0]
+    lines = [
+        "",
+        "| program | BINARY | BINARY, frames not of whole bytes | FRACTIONAL | LABELMAP |",
+        "|---|---|---|---|---|",
+    ]
+    for row in (r for r in READERS if r.name in shown):
+        seen = [row.shows(Encoding.BINARY, aligned=aligned) for aligned in (True, False)]
+        seen += [row.shows(encoding, aligned=True) for encoding in (Encoding.FRACTIONAL, Encoding.LABELMAP)]
+        lines.append(f"| {row} | {' | '.join(seen)} |")
+    return by_hand + TABLES + "\n".join(lines) + "\n"
+
+
 def _term_row(term: terms.Term) -> str:
     code = f"{term.property_type.meaning} ({term.property_type.scheme_designator} {term.property_type.value})"
     code += "".join(f", in {region.meaning}" for region in term.regions)
@@ -88,6 +115,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "segments.md": segments_page,
     "doctor.md": doctor_page,
+    "viewers.md": viewers_page,
+    "readers.md": readers_page,
 }
 
 

@@ -16,6 +16,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from orthanc_mask2seg.pacs.memory import MemoryArchive
+from tests.frames import frames_of
 
 AXIAL = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
 
@@ -206,22 +207,19 @@ def study(
 
 
 def segments_of(content: bytes) -> dict[str, np.ndarray]:
-    """Segment label to sorted voxel positions (n, 3) of a BINARY SEG, read by hand."""
+    """Segment label to sorted voxel positions (n, 3) of a SEG, read by hand."""
     data = dcmread(io.BytesIO(content))
     shared = data.SharedFunctionalGroupsSequence[0]
-    bits = np.unpackbits(np.frombuffer(data.PixelData, np.uint8), bitorder="little")
-    frames = bits[: int(data.NumberOfFrames) * data.Rows * data.Columns].reshape(-1, data.Rows, data.Columns)
     names = {int(s.SegmentNumber): str(s.SegmentLabel) for s in data.SegmentSequence}
     found: dict[str, list[np.ndarray]] = {name: [] for name in names.values()}
 
     def group(item: Dataset, name: str) -> Dataset:
         return (item if name in item else shared)[name].value[0]
 
-    for item, frame in zip(data.PerFrameFunctionalGroupsSequence, frames, strict=True):
+    for item, number, frame in frames_of(data):
         position = np.array(group(item, "PlanePositionSequence").ImagePositionPatient, float)
         cosines = np.array(group(item, "PlaneOrientationSequence").ImageOrientationPatient, float)
         spacing = np.array(group(item, "PixelMeasuresSequence").PixelSpacing, float)
-        number = int(group(item, "SegmentIdentificationSequence").ReferencedSegmentNumber)
         rows, columns = np.nonzero(frame)
         places = position + columns[:, None] * cosines[:3] * spacing[1] + rows[:, None] * cosines[3:] * spacing[0]
         found[names[number]].append(places)

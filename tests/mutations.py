@@ -568,10 +568,9 @@ def _mask_planes(archive: MemoryArchive, keys: tuple, result: Result) -> list[Pl
     files = [archive.content(key) for key in keys]
     try:
         planes = read_planes(files)
-        if all(np.isfinite(plane.position).all() for plane in planes):  # an empty position is read as NaN
-            return planes
-        raise ValueError
     except Exception:  # noqa: BLE001 - whatever pydicom or numpy says to attributes that are not there
+        planes = []
+    if not planes or not all(np.isfinite(plane.position).all() for plane in planes):  # an empty one is read as NaN
         source = [s for s in archive.all_series() if s.series_instance_uid == result.source_series_uid]
         held = {}
         for content in (archive.content(key) for series in source for key in series.instance_keys):
@@ -579,6 +578,7 @@ def _mask_planes(archive: MemoryArchive, keys: tuple, result: Result) -> list[Pl
         return read_planes(
             [_with_place(content, held[value_of(content, 0x00080018).rstrip(b"\0 ")]) for content in files]
         )
+    return planes
 
 
 def _with_place(content: bytes, image: bytes) -> bytes:

@@ -12,6 +12,7 @@ from pydicom import Dataset
 
 from orthanc_mask2seg.core.colours import Cielab, cielab
 from orthanc_mask2seg.core.encode import Recipe, encode
+from orthanc_mask2seg.core.encoding import Choice, choose, overlapping
 from orthanc_mask2seg.core.geometry import POSITION_TOLERANCE_MM, place, plane_heights
 from orthanc_mask2seg.core.match import Match
 from orthanc_mask2seg.core.pixels import StoredArray
@@ -20,6 +21,7 @@ from orthanc_mask2seg.core.resample import resample, volume_change, volumes
 from orthanc_mask2seg.core.segments import Naming, describe, told_apart_specs
 from orthanc_mask2seg.core.source_images import derived_uid, positive_number
 from orthanc_mask2seg.core.verify import ResampledTruth, Truth, verify
+from orthanc_mask2seg.core.viewers import Reader
 from orthanc_mask2seg.core.voxels import Census, Labelling, labelling
 from orthanc_mask2seg.core.wording import counted, instance_of
 from orthanc_mask2seg.model import (
@@ -108,6 +110,7 @@ def convert(
     maximum_volume_change: float = 0.1,
     position_tolerance: float = POSITION_TOLERANCE_MM,
     naming: Naming | None = None,
+    viewers: Sequence[Reader] = (),
 ) -> Converted | Refusal:
     """Convert masks of one source into one verified segmentation.
 
@@ -125,6 +128,8 @@ def convert(
         That of the match, mm.
     naming
         The site's label table and rules.
+    viewers
+        Those that have to show the SEG right; the encoding follows from them.
 
     Returns
     -------
@@ -152,18 +157,31 @@ def convert(
         assert empty is not None
         return empty
     layers = _layers(placed, naming)
+    source = matched[0].match.source
     recipe = recipe_of(matched, series_number_offset, naming)
-    segmentation = encode(matched[0].match.source, template, layers, recipe)
+    encoding, reason = _encoding(source, layers, viewers)
+    segmentation = encode(source, template, layers, recipe, encoding=encoding)
     voxels = verify(segmentation.content, _truths(placed, layers), position_tolerance)
     compared = f"{counted(voxels, 'voxel')} compared with the mask, voxel by voxel: all equal"
     evidence = [text for mask in placed for text in mask.evidence]
-    return Converted(segmentation=segmentation, evidence=(*evidence, compared))
+    return Converted(segmentation=segmentation, evidence=(*evidence, reason, compared))
 
 
 def _of_series(refusal: Refusal, mask: Matched | Placed) -> Refusal:
     matched = mask.matched if isinstance(mask, Placed) else mask
     series = f"mask series {matched.mask.series.series_instance_uid}"
     return replace(refusal, evidence=(series, *refusal.evidence))
+
+
+def _encoding(source: ImageSeries, layers: Sequence[LabelVolume], viewers: Sequence[Reader]) -> Choice:
+    geometry = source.volume.planes[0].geometry
+    return choose(
+        viewers,
+        rows=geometry.rows,
+        columns=geometry.columns,
+        segments=sum(len(layer.specs) for layer in layers),
+        overlapping=overlapping(layers),
+    )
 
 
 def _layers(masks: Sequence[Placed], naming: Naming | None) -> list[LabelVolume]:
@@ -318,6 +336,9 @@ def recipe_of(masks: Sequence[Matched], series_number_offset: int, naming: Namin
         remark=_remark(masks),
         content_creator_name=str(header.get("ContentCreatorName") or (naming or Naming()).content_creator_name),
         moment=_moment(header),
+        mask_instances=tuple(
+            dict.fromkeys((p.sop_class_uid, p.sop_instance_uid) for m in masks for p in m.mask.volume.planes)
+        ),
     )
 
 

@@ -25,14 +25,17 @@ from highdicom.seg import (
 from highdicom.seg import Segmentation as HighdicomSegmentation
 from highdicom.sr import CodedConcept as HighdicomConcept
 from pydicom import Dataset
+from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from orthanc_mask2seg import __version__
 from orthanc_mask2seg.core.finish import finish, saved
 from orthanc_mask2seg.core.geometry import plane_heights
 from orthanc_mask2seg.core.inherited import fingerprint
+from orthanc_mask2seg.core.origin import name_masks
 from orthanc_mask2seg.core.segments import TISSUE
 from orthanc_mask2seg.core.source_images import derived_uid, pixel_measures, plain_image, positive_number
+from orthanc_mask2seg.core.viewers import Encoding
 from orthanc_mask2seg.model import (
     ArchiveKey,
     CodedConcept,
@@ -62,6 +65,8 @@ class Recipe:
     ----------
     mask_series_uids
         The mask series that it was made from: part of its identity.
+    mask_instances
+        SOPClassUID and SOPInstanceUID of each of their instances, named as what it was made from.
     moment
         ContentDate and ContentTime; taken from the mask, not from the clock.
     """
@@ -72,6 +77,7 @@ class Recipe:
     content_creator_name: str
     moment: datetime
     remark: str = ""
+    mask_instances: tuple[tuple[Uid, Uid], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +94,8 @@ def encode(
     layers: Sequence[LabelVolume],
     recipe: Recipe,
     *,
-    fractional: bool = False,
+    encoding: Encoding = Encoding.BINARY,
+    probabilities: bool = False,
 ) -> Segmentation:
     """Encode labels as one Segmentation, Explicit VR Little Endian.
 
@@ -102,8 +109,10 @@ def encode(
         Labels, one layer per mask series; layers may overlap each other. At least one voxel is labelled.
     recipe
         Identity and text of the new object.
-    fractional
-        The one layer holds probabilities from 0 to 255 instead of labels: FRACTIONAL instead of BINARY.
+    encoding
+        How the pixels are written; LABELMAP only where no segments overlap.
+    probabilities
+        The one layer holds probabilities from 0 to 255 instead of labels, and the encoding is FRACTIONAL.
 
     Returns
     -------
@@ -112,20 +121,22 @@ def encode(
     """
     segments = _segments(layers)
     used = sorted(set().union(*(layer.planes.keys() for layer in layers)))
-    identity = _identity(source, template, layers, recipe)
+    identity = _identity(source, template, layers, recipe, Encoding.BINARY if probabilities else encoding)
     pixels: npt.NDArray[Any]
-    if fractional:
+    if probabilities:
         pixels = np.stack([layers[0].planes[i] for i in used]) / MAXIMUM_FRACTIONAL_VALUE
     else:
         pixels = _pixels(layers, segments, used)
-    kind = SegmentationTypeValues.FRACTIONAL if fractional else SegmentationTypeValues.BINARY
-    data = _with_highdicom(source, template, segments, used, pixels, kind, recipe, identity)
+    kind = SegmentationFractionalTypeValues.PROBABILITY if probabilities else SegmentationFractionalTypeValues.OCCUPANCY
+    data = _with_highdicom(source, template, segments, used, pixels, (encoding, kind), recipe, identity)
+    _settle_segments(data, segments)
     finish(data, source, template, moment=recipe.moment, identity=identity, used=used)
+    name_masks(data, recipe.mask_series_uids, recipe.mask_instances)
     return Segmentation(
         content=saved(data),
         sop_instance_uid=Uid(str(data.SOPInstanceUID)),
         series_instance_uid=Uid(str(data.SeriesInstanceUID)),
-        segments=_reports(source, template, _halves(layers) if fractional else layers, segments),
+        segments=_reports(source, template, _halves(layers) if probabilities else layers, segments),
     )
 
 
@@ -161,9 +172,13 @@ def _segments(layers: Sequence[LabelVolume]) -> tuple[_Segment, ...]:
     return tuple(_Segment(number, *parts) for number, parts in enumerate(found, start=1))
 
 
-def _identity(source: ImageSeries, template: Dataset, layers: Sequence[LabelVolume], recipe: Recipe) -> str:
+def _identity(
+    source: ImageSeries, template: Dataset, layers: Sequence[LabelVolume], recipe: Recipe, encoding: Encoding
+) -> str:
     """Digest of all that makes this object what it is, hexadecimal."""
     digest = hashlib.sha256()
+    if encoding is not Encoding.BINARY:
+        digest.update(f"{encoding}\n".encode())
     for text in (*recipe.mask_series_uids, source.series.series_instance_uid, recipe, *fingerprint(template)):
         digest.update(f"{text}\n".encode())
     for plane in source.volume.planes:
@@ -225,7 +240,7 @@ def _with_highdicom(
     segments: Sequence[_Segment],
     used: Sequence[int],
     pixels: npt.NDArray[Any],
-    kind: SegmentationTypeValues,
+    kind: tuple[Encoding, SegmentationFractionalTypeValues],
     recipe: Recipe,
     identity: str,
 ) -> HighdicomSegmentation:
@@ -233,8 +248,8 @@ def _with_highdicom(
     return HighdicomSegmentation(
         source_images=images,
         pixel_array=pixels,
-        segmentation_type=kind,
-        fractional_type=SegmentationFractionalTypeValues.PROBABILITY,
+        segmentation_type=SegmentationTypeValues(kind[0].value),
+        fractional_type=kind[1],
         max_fractional_value=MAXIMUM_FRACTIONAL_VALUE,
         segment_descriptions=[_description(s, identity) for s in segments],
         series_instance_uid=derived_uid("series", identity),
@@ -283,10 +298,20 @@ def _description(segment: _Segment, identity: str) -> SegmentDescription:
     if spec.property_type_modifiers:
         modifiers = [_concept(m) for m in spec.property_type_modifiers]
         item.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = modifiers
-    if spec.algorithm_type != SegmentAlgorithmTypeValues.MANUAL.value:
-        item.SegmentAlgorithmType = spec.algorithm_type
-        item.SegmentAlgorithmName = spec.algorithm_name
     return item
+
+
+def _settle_segments(data: Dataset, segments: Sequence[_Segment]) -> None:
+    """Say what drew each segment, and leave out the background that highdicom describes in a label map.
+
+    Pixel Padding Value says already which value is background (PS3.3 C.8.20.2). OHIF up to 3.13 gives the colour of a
+    background described first to segment 1, that of segment 1 to segment 2 and so on; 3D Slicer did so with names.
+    """
+    data.SegmentSequence = DicomSequence([item for item in data.SegmentSequence if item.SegmentNumber])
+    for item, segment in zip(data.SegmentSequence, segments, strict=True):
+        if segment.spec.algorithm_type != SegmentAlgorithmTypeValues.MANUAL.value:
+            item.SegmentAlgorithmType = segment.spec.algorithm_type
+            item.SegmentAlgorithmName = segment.spec.algorithm_name
 
 
 def _halves(layers: Sequence[LabelVolume]) -> list[LabelVolume]:

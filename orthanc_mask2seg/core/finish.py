@@ -14,6 +14,7 @@ from pydicom import Dataset, dcmread
 from pydicom.sequence import Sequence as DicomSequence
 
 from orthanc_mask2seg.core.inherited import inherit
+from orthanc_mask2seg.core.origin import name_sources
 from orthanc_mask2seg.core.source_images import derived_uid, stand_in_uid
 from orthanc_mask2seg.model import ImageSeries
 
@@ -58,6 +59,7 @@ def finish(
         equipment.ContributionDateTime = data.InstanceCreationDate + data.InstanceCreationTime
     _refer_to_frames(data, source, used)
     _refer_to_all(data, source)
+    name_sources(data, [source.volume.planes[i] for i in used])
     _clear_padding(data)
 
 

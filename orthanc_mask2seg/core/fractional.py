@@ -15,6 +15,7 @@ from orthanc_mask2seg.core.geometry import place
 from orthanc_mask2seg.core.mask_planes import grey_levels
 from orthanc_mask2seg.core.pixels import StoredArray
 from orthanc_mask2seg.core.segments import Naming
+from orthanc_mask2seg.core.viewers import Encoding
 from orthanc_mask2seg.core.wording import counted
 from orthanc_mask2seg.errors import VerificationError
 from orthanc_mask2seg.model import LabelArray, LabelVolume, PlaneGeometry, Reason, Refusal
@@ -99,7 +100,9 @@ def convert_fractional(
     header = mask.mask.header(mask.mask.volume.planes[0])
     layer = LabelVolume(planes=planes, specs=specs_of([1], header, naming))
     recipe = recipe_of([mask], series_number_offset, naming)
-    segmentation = encode(mask.match.source, template, (layer,), recipe, fractional=True)
+    segmentation = encode(
+        mask.match.source, template, (layer,), recipe, encoding=Encoding.FRACTIONAL, probabilities=True
+    )
     places = zip((p.geometry for p in mask.mask.volume.planes), quantised, strict=True)
     count = verify_fractional(segmentation.content, places)
     compared = counted(count, "probability", "probabilities")

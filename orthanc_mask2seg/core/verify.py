@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset, dcmread
 
+from orthanc_mask2seg.core.frames import frames_of
 from orthanc_mask2seg.errors import VerificationError
 from orthanc_mask2seg.model import LabelArray, PlaneGeometry
 
@@ -77,12 +78,12 @@ class ResampledTruth:
 
 
 def verify(content: bytes, truths: Iterable[Truth | ResampledTruth], tolerance: float = PLANE_TOLERANCE_MM) -> int:
-    """Compare an encoded BINARY SEG with the planes of its masks.
+    """Compare an encoded SEG with the planes of its masks.
 
     Parameters
     ----------
     content
-        The DICOM file.
+        The DICOM file: BINARY, FRACTIONAL with nothing but 0 and the maximum, or LABELMAP; not compressed.
     truths
         Every plane of every mask that has a label; a mask on another grid as a whole.
     tolerance
@@ -160,28 +161,31 @@ def _group(frame: Dataset, shared: Dataset, keyword: str) -> Dataset:
     return found
 
 
+def _segment_number(frame: Dataset, shared: Dataset) -> int:
+    return int(_group(frame, shared, "SegmentIdentificationSequence").ReferencedSegmentNumber)
+
+
 class _Frames:
-    """Frames of a BINARY SEG by segment and position, unpacked one at a time."""
+    """Frames of a SEG by segment and position, unpacked one at a time."""
 
     def __init__(self, data: Dataset, tolerance: float) -> None:
         self._tolerance = tolerance
         self._shape = int(data.Rows), int(data.Columns)
-        self._packed = np.frombuffer(data.PixelData, np.uint8)
-        self._size = self._shape[0] * self._shape[1]
-        self.foreground = int(np.bitwise_count(self._packed).sum()) if self._packed.size else 0
+        self._pixels = frames_of(data)
+        self.foreground = self._pixels.foreground
         shared = data.SharedFunctionalGroupsSequence[0]
         cosines = [float(v) for v in shared.PlaneOrientationSequence[0].ImageOrientationPatient]
         spacing = [float(v) for v in shared.PixelMeasuresSequence[0].PixelSpacing]
         self._axes = np.array([np.multiply(cosines[3:], 1 / spacing[0]), np.multiply(cosines[:3], 1 / spacing[1])])
         self._normal = np.cross(cosines[:3], cosines[3:])
         self._by_segment: dict[int, list[tuple[float, npt.NDArray[np.float64], int]]] = {}
+        every = [int(segment.SegmentNumber) for segment in data.SegmentSequence]
         for index, item in enumerate(data.PerFrameFunctionalGroupsSequence):
-            segment = _group(item, shared, "SegmentIdentificationSequence")
-            number = int(segment.ReferencedSegmentNumber)
             plane = _group(item, shared, "PlanePositionSequence")
             position = np.array([float(v) for v in plane.ImagePositionPatient])
             entry = (float(position @ self._normal), position, index)
-            self._by_segment.setdefault(number, []).append(entry)
+            for number in every if self._pixels.of_all_segments else [_segment_number(item, shared)]:
+                self._by_segment.setdefault(number, []).append(entry)
 
     def take(self, segment: int, points: npt.NDArray[np.float64]) -> None:
         """Check that the frame at these points holds each of them, each in a voxel of its own, and nothing else."""
@@ -192,9 +196,9 @@ class _Frames:
             raise VerificationError(f"voxels of segment {segment} lie between the voxels of the SEG")
         if whole.min() < 0 or (whole >= self._shape).any():
             raise VerificationError(f"voxels of segment {segment} lie outside the frames of the SEG")
-        frame = self._unpacked(index)
+        frame = self._pixels.of(index, segment)
         flat = (whole[:, 0] * self._shape[1] + whole[:, 1]).astype(np.intp)
-        expected = np.zeros(self._size, bool)
+        expected = np.zeros(self._shape[0] * self._shape[1], bool)
         expected[flat] = True
         if np.count_nonzero(expected) != len(points) or not np.array_equal(expected, frame):
             wrong = int(np.count_nonzero(expected != frame))
@@ -206,10 +210,3 @@ class _Frames:
         if nearest is None or abs(nearest[0] - distance) > self._tolerance:
             raise VerificationError(f"no frame of segment {segment} lies at {distance:.3f} mm")
         return nearest[1], nearest[2]
-
-    def _unpacked(self, index: int) -> npt.NDArray[np.bool_]:
-        """Pixels of one frame, shape (rows * columns,): bits lowest first, frames without padding (PS3.5 8.1.1)."""
-        first = index * self._size
-        start, end = first // 8, -(-(first + self._size) // 8)
-        bits = np.unpackbits(self._packed[start:end], bitorder="little")
-        return bits[first - start * 8 : first - start * 8 + self._size].astype(bool)

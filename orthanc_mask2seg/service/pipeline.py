@@ -22,6 +22,7 @@ from orthanc_mask2seg.core.mask_planes import read_planes, read_probabilities
 from orthanc_mask2seg.core.match import Match
 from orthanc_mask2seg.core.pixels import StoredArray
 from orthanc_mask2seg.core.verify import same_but_for_software
+from orthanc_mask2seg.core.viewers import parse_viewers
 from orthanc_mask2seg.core.wording import counted
 from orthanc_mask2seg.errors import ConfigurationError, NotInArchive, StoreMismatch
 from orthanc_mask2seg.model import (
@@ -217,6 +218,7 @@ def _convert_group(
             series_number_offset=settings.series_number_offset,
             position_tolerance=settings.position_tolerance_mm,
             naming=naming_of(settings),
+            viewers=parse_viewers(settings.viewers),
         )
     if isinstance(ended, Refusal):
         uids = tuple(f.image.series.series_instance_uid for f in kept)

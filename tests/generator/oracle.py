@@ -15,6 +15,8 @@ import numpy as np
 import SimpleITK as sitk
 from pydicom import Dataset, dcmread
 
+from tests.frames import frames_of
+
 PLACE_TOLERANCE_MM = 0.1
 """The pipeline may match planes and pixels that are 0.05 mm apart along each axis."""
 
@@ -43,11 +45,9 @@ class Seg:
 
 
 def read_seg(content: bytes) -> Seg:
-    """Unpack the bits of a BINARY SEG and carry every voxel into the patient."""
+    """Unpack the pixels of a SEG and carry every voxel into the patient."""
     data = dcmread(io.BytesIO(content))
     shared = data.SharedFunctionalGroupsSequence[0]
-    bits = np.unpackbits(np.frombuffer(data.PixelData, np.uint8), bitorder="little")
-    pixels = bits[: int(data.NumberOfFrames) * data.Rows * data.Columns].reshape(-1, data.Rows, data.Columns)
     labels = {int(s.SegmentNumber): str(s.SegmentLabel) for s in data.SegmentSequence}
     found: dict[int, list[np.ndarray]] = {number: [np.empty((0, 3))] for number in labels}
     frames = []
@@ -55,11 +55,10 @@ def read_seg(content: bytes) -> Seg:
     def group(item: Dataset, name: str) -> Dataset:
         return (item if name in item else shared)[name].value[0]
 
-    for item, frame in zip(data.PerFrameFunctionalGroupsSequence, pixels, strict=True):
+    for item, number, frame in frames_of(data):
         position = np.array(group(item, "PlanePositionSequence").ImagePositionPatient, float)
         orientation = np.array(group(item, "PlaneOrientationSequence").ImageOrientationPatient, float)
         spacing = np.array(group(item, "PixelMeasuresSequence").PixelSpacing, float)
-        number = int(group(item, "SegmentIdentificationSequence").ReferencedSegmentNumber)
         reference = group(item, "DerivationImageSequence").SourceImageSequence[0]
         rows, columns = np.nonzero(frame)
         found[number].append(_places(position, orientation, spacing, rows, columns))
