@@ -99,7 +99,13 @@ def conversions(service: Service) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("site", "down"), [("bookworm", "modality"), ("trixie", "dicomweb"), ("sid", "peer")], indirect=["site"]
+    ("site", "down"),
+    [
+        ("trixie", "dicomweb"),
+        pytest.param("bookworm", "modality", marks=pytest.mark.slow),
+        pytest.param("sid", "peer", marks=pytest.mark.slow),
+    ],
+    indirect=["site"],
 )
 def test_one_that_is_down_gets_it_later_and_the_others_at_once(site: Site, service: Service, down: str) -> None:
     """The conversion is done meanwhile, and a restart of the service forgets nothing."""

@@ -113,7 +113,7 @@ def test_convert_and_explain(way: tuple[OrthancServer, Case], tmp_path: Path) ->
     assert Pacs(server).digests() == after, "both ways give the same bytes"
 
 
-@pytest.mark.parametrize("suite", ["bookworm", "trixie", "sid"])
+@pytest.mark.parametrize("suite", ["trixie", *(pytest.param(s, marks=pytest.mark.slow) for s in ("bookworm", "sid"))])
 def test_serve_converts_what_arrives(suite: str, tmp_path: Path, set_a: Path) -> None:
     """Found by searches alone, converted once, and a restart adds nothing."""
     server = OrthancServer(tmp_path / "orthanc", suite=suite).start()
