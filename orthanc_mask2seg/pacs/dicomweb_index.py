@@ -1,7 +1,7 @@
 """Searches of a DICOMweb archive (QIDO-RS, PS3.18 section 10.6) and the keys that we make of what they find.
 
 Archives cap `limit`, ignore `limit` or `offset`, ignore filters. So a page is judged by what it holds: reading ends
-with the first page that brings nothing new, and every record is compared with what was asked for.
+where pages bring nothing new, and every record is compared with what was asked for.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ PAGE = 200
 
 OVERLAP = 20
 """Records that two pages share: so many may be deleted meanwhile without making a hole."""
+
+STALE_PAGES = 3
+"""Pages in a row that bring nothing new, after which nothing new is expected: a series of two patients fills some."""
 
 LISTED = 128
 """Series whose instances are remembered, as long as their number stays the same."""
@@ -167,16 +170,20 @@ class Index:
         """Pages of records that were not in a page before."""
         seen: set[tuple[str, str]] = set()
         before: list[tuple[str, str]] = []
-        offset = 0
+        offset = stale = 0
         while page := search(PAGE, offset):
             names = [(first(record, STUDY_UID), first(record, tag)) for record in page]
             fresh = [record for record, name in zip(page, names, strict=True) if name not in seen]
-            if not fresh:
-                if names == before and len(page) >= PAGE:
+            if names == before and len(page) > 1:
+                if len(page) >= PAGE:
                     _log.warning("the archive ignores 'offset' in searches: only the first of %s are seen", what)
                 return
+            stale = 0 if fresh else stale + 1
+            if stale == STALE_PAGES:
+                return
             seen.update(names)
-            yield fresh
+            if fresh:
+                yield fresh
             before = names
             offset += len(page) - min(OVERLAP, len(page) // 2)
 

@@ -53,6 +53,7 @@ class Orders:
                 reason=Reason.NOT_A_MASK,
                 detail=f"A series of modality {series.modality} holds no images that could be a mask.",
                 hint="Open the series whose images are the mask.",
+                evidence=(f"series {series.series_instance_uid} has modality {series.modality}",),
             )
         return self._ask(series, named_as_mask=True)
 

@@ -70,7 +70,7 @@ class Task:
     one_output
         There is room for one segmentation only.
     progress
-        Told the name of each step when it begins: match, read, convert, store.
+        Told the name of each step when another one begins: match, read, convert, store.
     """
 
     masks: tuple[Series, ...]
@@ -86,10 +86,13 @@ class Task:
 class _Stopwatch:
     begins: Callable[[str], None]
     seconds: dict[str, float] = field(default_factory=dict)
+    told: str = ""
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        self.begins(name)
+        if name != self.told:
+            self.told = name
+            self.begins(name)
         start = time.monotonic()
         try:
             yield

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
+import get_browser
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
@@ -21,14 +21,17 @@ FLAGS = (
     "--ignore-gpu-blocklist",
     "--disable-dev-shm-usage",
 )
+"""Chromium without a graphics card and without talking to anybody."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, without a window."""
-    program = shutil.which("chromium")
-    assert program, "chromium is not installed: apt-get install chromium"
+    """Chromium, without a window.
+
+    Gone when the last test of this folder ends: Playwright keeps an event loop running in this thread, in which
+    nothing else can start one.
+    """
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=get_browser.fetch(), args=FLAGS)
         yield browser
         browser.close()

@@ -148,7 +148,7 @@ def test_several_segmentations_in_one_series(archive: OrthancArchive, patient: P
 
 
 def test_a_grid_whose_frames_start_inside_bytes(archive: OrthancArchive) -> None:
-    patient = admitted(archive, study(Grid(rows=21, columns=19), seed=74))
+    patient = admitted(archive, study(Grid(rows=21, columns=19), seed=74), Settings(status_port=0, viewers=("dcmqi",)))
     data = as_new(patient.seg)
     in_bits(data, data.pixel_array)
     wrong, viewers = examined(archive, data)

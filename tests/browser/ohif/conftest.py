@@ -6,17 +6,16 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import get_browser
 import get_ohif
 import pytest
 import requests
 from orthanc_server import OrthancServer
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from pydicom import dcmread
 
 from tests.browser.ohif.samples import Sample, convert, demonstration, sample, turned
 from tests.browser.ohif.site import OhifSite
-from tests.browser.ohif.viewer import FLAGS, Viewer
+from tests.browser.ohif.viewer import Viewer
 from tests.truth import Case, cases
 
 Site = Callable[[str, str], OhifSite]
@@ -36,13 +35,6 @@ def pictures(request: pytest.FixtureRequest) -> Path | None:
     """Folder for pictures of what is shown, if somebody wants them."""
     folder: Path | None = request.config.getoption("--pictures", default=None)
     return folder
-
-
-@pytest.fixture(scope="session")
-def ohif_browser() -> Iterator[Browser]:
-    """Chromium, headless."""
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=get_browser.fetch(), args=FLAGS)
 
 
 @pytest.fixture(scope="session")
@@ -91,7 +83,7 @@ def site(samples: dict[str, Sample], tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture
-def show(ohif_browser: Browser, site: Site) -> Iterator[Callable[[str, str, Path], Viewer]]:
+def show(chromium: Browser, site: Site) -> Iterator[Callable[[str, str, Path], Viewer]]:
     """Store a SEG, open its study in OHIF and double-click it; the SEG is gone from Orthanc afterwards."""
     with ExitStack() as stack:
 
@@ -101,7 +93,7 @@ def show(ohif_browser: Browser, site: Site) -> Iterator[Callable[[str, str, Path
             stack.callback(
                 requests.delete, f"{where.orthanc.url}/instances/{stored['ID']}", auth=where.orthanc.auth, timeout=60
             )
-            viewer = Viewer(ohif_browser, where.url)
+            viewer = Viewer(chromium, where.url)
             stack.callback(viewer.close)
             header = dcmread(seg, stop_before_pixels=True)
             if from_list:

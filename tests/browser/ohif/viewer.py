@@ -11,11 +11,6 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page, TimeoutError, expect  # noqa: A004 - Playwright's own
 
-SWIFTSHADER = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
-FLAGS = ("--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", *SWIFTSHADER)  # fmt: skip
-"""Chromium without a graphics card and without talking to anybody."""
-
 OPEN_MS, SHOW_MS = 60_000, 60_000
 NO_TOURS = "localStorage.setItem('shownTours', JSON.stringify(['basicViewerTour', 'MPRTour']))"
 
