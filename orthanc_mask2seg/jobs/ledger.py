@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from orthanc_mask2seg.jobs.database import connect, database_url, prepare
-from orthanc_mask2seg.jobs.port import STALE, Seen, Stored, Verdict
+from orthanc_mask2seg.jobs.port import STALE, Seen, Stored, StoredState, Verdict
 from orthanc_mask2seg.model import ArchiveKey, Uid
 
 _metadata = sa.MetaData()
@@ -38,6 +38,12 @@ _stored = sa.Table(
     sa.Column("orthanc_id", sa.Text, primary_key=True),
     sa.Column("series_key", sa.Text, nullable=False, index=True),
     sa.Column("sop_instance_uid", sa.Text, nullable=False),
+    sa.Column("series_instance_uid", sa.Text, nullable=False, server_default=""),
+    sa.Column("source_series_uid", sa.Text, nullable=False, server_default=""),
+    sa.Column("base_uid", sa.Text, nullable=False, server_default=""),
+    sa.Column("number", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("state", sa.Text, nullable=False, server_default="current"),
+    sa.Column("job_id", sa.Text, nullable=False, server_default=""),
 )
 _CHUNK = 500
 """Rows written or deleted by one statement."""
@@ -51,6 +57,7 @@ class SqlLedger:
         prepare(url)
         self._engine = connect(url)
         _metadata.create_all(self._engine)
+        _add_columns(self._engine, _stored)
 
     def close(self) -> None:
         """Close the connections."""
@@ -101,10 +108,12 @@ class SqlLedger:
         return tuple(s for s in self.unfinished(study_instance_uid) if s.verdict is Verdict.REFUSED)
 
     def stored(self, series_key: ArchiveKey) -> tuple[Stored, ...]:
-        """What was stored for a mask series and not superseded since."""
-        with self._engine.connect() as connection:
-            rows = connection.execute(sa.select(_stored).where(_stored.c.series_key == series_key)).mappings()
-            return tuple(Stored(**row) for row in rows)
+        """What was stored for a mask series and is not deleted since."""
+        return self._find_stored(_stored.c.series_key == series_key)
+
+    def announced(self, job_id: str) -> tuple[Stored, ...]:
+        """What a job was about to store and did not come to an end with."""
+        return self._find_stored((_stored.c.job_id == job_id) & (_stored.c.state == StoredState.ANNOUNCED))
 
     def note_stored(self, *stored: Stored) -> None:
         """Remember what was stored."""
@@ -113,6 +122,12 @@ class SqlLedger:
     def drop_stored(self, *stored: Stored) -> None:
         """Forget what was deleted again."""
         self._delete(_stored.c.orthanc_id, [each.orthanc_id for each in stored])
+
+    def _find_stored(self, wanted: sa.ColumnElement[bool]) -> tuple[Stored, ...]:
+        with self._engine.connect() as connection:
+            return tuple(
+                Stored.of(dict(row)) for row in connection.execute(sa.select(_stored).where(wanted)).mappings()
+            )
 
     def _find(self, wanted: sa.ColumnElement[bool]) -> tuple[Seen, ...]:
         with self._engine.connect() as connection:
@@ -135,3 +150,13 @@ class SqlLedger:
         with self._engine.begin() as connection:
             for start in range(0, len(values), _CHUNK):
                 connection.execute(sa.delete(column.table).where(column.in_(values[start : start + _CHUNK])))
+
+
+def _add_columns(engine: sa.Engine, table: sa.Table) -> None:
+    """Give a table of an earlier release the columns that were added since."""
+    there = {column["name"] for column in sa.inspect(engine).get_columns(table.name)}
+    with engine.begin() as connection:
+        for column in table.columns:
+            if column.name not in there:
+                words = sa.schema.CreateColumn(column).compile(dialect=engine.dialect)
+                connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {words}"))

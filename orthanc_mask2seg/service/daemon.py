@@ -23,6 +23,7 @@ from orthanc_mask2seg.service.archives import archive_url, open_archive
 from orthanc_mask2seg.service.destinations import Deliveries
 from orthanc_mask2seg.service.naming import naming_of
 from orthanc_mask2seg.service.orders import Orders, Steps
+from orthanc_mask2seg.service.pause import Pause
 from orthanc_mask2seg.service.status import Page, ServiceState
 from orthanc_mask2seg.service.watcher import Source, Watcher
 from orthanc_mask2seg.service.workshop import Apart, Here, Workshop
@@ -77,6 +78,7 @@ def serve(
         logs.also_to(state / LOG)
     ledger = SqlLedger(state)
     steps = Steps()
+    pause = Pause(stop, steps)
     workshop: Workshop = Apart(settings) if archive is None else Here(archive, settings)
     watcher = Watcher(source, ledger, engine, settings, workshop.look)
     about = ServiceState(
@@ -87,9 +89,10 @@ def serve(
         watcher=watcher.status,
         orders=Orders(source, ledger, engine, workshop.look, steps),
         token=settings.service_token,
+        alarm=pause.alarm,
     )
     workshop.open()
-    engine.start(deliveries.wrap(workshop.runner(ledger, steps), engine), watcher.job_ended)
+    engine.start(deliveries.wrap(pause.wrap(workshop.runner(ledger, steps)), engine), watcher.job_ended)
     page = None
     if start_page is not None and (settings.status_port or embedded):
         try:

@@ -25,6 +25,7 @@ from pydicom import DataElement, dcmread
 from orthanc_mask2seg.errors import (
     ArchiveBusy,
     ArchiveDenied,
+    ArchiveFull,
     ArchiveRejected,
     ArchiveUnreachable,
     ConfigurationError,
@@ -322,7 +323,7 @@ def test_redirects_are_refused(pretender: Pretender) -> None:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [(400, ArchiveRejected), (403, ArchiveDenied), (413, ArchiveRejected), (429, ArchiveBusy), (500, ArchiveBusy),
-     (503, ArchiveBusy), (507, ArchiveBusy)],
+     (503, ArchiveBusy), (507, ArchiveFull)],
 )  # fmt: skip
 def test_status_codes_become_our_faults(pretender: Pretender, status: int, kind: type[Mask2SegError]) -> None:
     body = b'{"OrthancStatus": 14, "Details": "SECRET PATIENT", "Message": "SECRET"}'
