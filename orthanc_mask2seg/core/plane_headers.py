@@ -43,9 +43,11 @@ def frames_of(header: Dataset) -> Iterator[tuple[int | None, Groups]]:
 
 
 def undescribed_frames(header: Dataset) -> Refusal | None:
-    """`invalid_dicom` where a multi-frame instance does not describe each of its frames."""
+    """`invalid_dicom` where a multi-frame instance does not describe each of its frames, or says to have none."""
     described = header.get("PerFrameFunctionalGroupsSequence")
     frames = integer(header.get("NumberOfFrames")) or 1
+    if frames < 1:
+        return no_frames(f"{instance_of(header)}: NumberOfFrames is {frames}")
     if not described or len(described) == frames:
         return None
     return no_frames(f"{frames} by NumberOfFrames, {len(described)} by the functional groups")

@@ -31,8 +31,8 @@ def headers_of(archive: Archive, series: Series) -> tuple[Dataset, ...] | Refusa
     Returns
     -------
     tuple of Dataset, or Refusal
-        `invalid_dicom` where an instance does not say readably where it lies or what its pixels are. Unreadable values
-        that say nothing of that are left out.
+        `invalid_dicom` where an instance does not say readably whose it is, where it lies or what its pixels are.
+        Unreadable values that say nothing of that are left out.
     """
     headers = archive.headers(series)
     spoiled = [header for header in headers if drop_unreadable(header)]
@@ -40,7 +40,7 @@ def headers_of(archive: Archive, series: Series) -> tuple[Dataset, ...] | Refusa
         return headers
     return Refusal(
         reason=Reason.INVALID_DICOM,
-        detail="An image of the series has a damaged header: values that say where it lies cannot be read.",
+        detail="An image of the series has a damaged header: what says whose it is or where it lies cannot be read.",
         hint="Export the series again; the tool that wrote it damaged its headers.",
         evidence=(f"{len(spoiled)} of {counted(len(headers), 'instance')}, the first {instance_of(spoiled[0])}",),
     )
