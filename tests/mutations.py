@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.uid import generate_uid
 
@@ -639,10 +639,16 @@ def _background(pair: Pair, planes: Sequence[Plane]) -> int:
 
 
 def _backgrounds(truth: dict, plane: Plane, background: int, *, rescaled: bool) -> set[float]:
-    """The stored background, also where its 16 (or 8) bits are now read as signed or unsigned."""
+    """The stored background, also where its bits are now read as signed or unsigned, or fewer of them are read."""
     if rescaled:
         return {round(background * plane.rescale[0] + plane.rescale[1])}
-    return {v for v in truth if (int(v) - background) % 65536 == 0}
+    return {v for v in truth if (int(v) - background) % 2 ** _bits_read(plane.header) == 0}
+
+
+def _bits_read(header: Dataset) -> int:
+    """BitsStored of an image of one sample, 16 where it says nothing of use."""
+    bits = header.get("BitsStored")
+    return bits if bits in {8, 12, 16} and header.get("SamplesPerPixel") == 1 else 16
 
 
 def _wrong_identity(seg: Seg, mask: Sequence[Plane], image: Sequence[Plane]) -> str:

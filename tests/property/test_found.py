@@ -197,6 +197,14 @@ def test_the_low_byte_of_air_is_no_background() -> None:
     assert (verdict.kind, verdict.detail) == ("refused", "corrupt_pixel_data")
 
 
+@pytest.mark.parametrize("bits", [b"\x08\0", b"\x0c\0"])
+def test_fewer_bits_of_air_are_background(bits: bytes) -> None:
+    """-1024/-1023 of which all slices say to be 8 bits: 0 and 1 to any reader, and 0 is what was -1024."""
+    made = pair("-1024/-1023")
+    made.mask = [with_element(content, BITS_STORED, "US", bits) for content in made.mask]
+    assert judge(made).kind == "exact"
+
+
 @pytest.mark.parametrize("bits", [b"\x08\0", b"\x0c\0", b"\x01\0"])
 def test_bits_that_change_no_value_are_no_damage(bits: bytes) -> None:
     """BitsStored of one slice among others: 0 and 1 stay what they are."""
