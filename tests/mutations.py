@@ -696,6 +696,8 @@ def main() -> int:
         counts[key] += 1
         if verdict.kind == WRONG or verdict.detail == "verification_failed":
             print(f"{verdict.kind.upper()} {seed} {pair.name!r} {told} named={named}: {verdict.detail}", flush=True)
+        if (number + 1) % 1000 == 0:
+            print(f"{number + 1}: {counts[WRONG]} wrong", flush=True)
     print(f"{arguments.count} mutations, seed {arguments.seed}, {time.monotonic() - started:.0f} s")
     for name, number in counts.most_common():
         print(f"{number:7d}  {name}")
