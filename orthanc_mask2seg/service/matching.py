@@ -177,7 +177,7 @@ class Matcher:
             others = self._archive.series_of_study(series.study_instance_uid)
         own = self._not_sources | {series.series_instance_uid}
         if self._sources and all(other.series_instance_uid in own for other in self._sources):
-            own = {other.series_instance_uid for other in self._sources if self._same_files(series, other)}
+            own = frozenset(o.series_instance_uid for o in self._sources if self._same_files(series, o))
         sources: list[ImageSeries] = []
         unusable: list[tuple[Series, Refusal]] = []
         for other in others:
@@ -207,7 +207,7 @@ class Matcher:
             self._opened[series.key] = (
                 headers
                 if isinstance(headers, Refusal)
-                else open_stacks(series, headers, self._settings.position_tolerance_mm)
+                else open_stacks(series, headers, self._settings.position_tolerance_mm, without_localizers=True)
             )
         return self._opened[series.key]
 

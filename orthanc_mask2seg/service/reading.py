@@ -12,7 +12,7 @@ from orthanc_mask2seg.core.geometry import planes_of, stack
 from orthanc_mask2seg.core.mask_planes import label_domain
 from orthanc_mask2seg.core.phases import phases
 from orthanc_mask2seg.core.pixels import decode, drop_unreadable
-from orthanc_mask2seg.core.plane_headers import integer
+from orthanc_mask2seg.core.plane_headers import integer, is_localizer
 from orthanc_mask2seg.core.wording import counted, instance_of
 from orthanc_mask2seg.model import ArchiveKey, ImageSeries, Reason, Refusal, Series
 from orthanc_mask2seg.pacs.port import Archive
@@ -69,8 +69,16 @@ def open_mask(series: Series, headers: Sequence[Dataset], tolerance: float) -> I
     return opened[0]
 
 
-def open_stacks(series: Series, headers: Sequence[Dataset], tolerance: float) -> tuple[ImageSeries, ...] | Refusal:
-    """Stack the planes of a series; phases, echoes and b-values become stacks of their own."""
+def open_stacks(
+    series: Series, headers: Sequence[Dataset], tolerance: float, *, without_localizers: bool = False
+) -> tuple[ImageSeries, ...] | Refusal:
+    """Stack the planes of a series; phases, echoes and b-values become stacks of their own.
+
+    Parameters
+    ----------
+    without_localizers
+        Images that say to be scouts may be left out: of a source, never of a mask.
+    """
     if not headers:
         return Refusal(
             reason=Reason.INCOMPLETE_SERIES,
@@ -92,6 +100,10 @@ def open_stacks(series: Series, headers: Sequence[Dataset], tolerance: float) ->
             ),
         )
     volume = stack(planes, tolerance)
+    if isinstance(volume, Refusal) and volume.reason is Reason.GEOMETRY_MISMATCH and without_localizers:
+        kept = [plane for plane in planes if not is_localizer(headers[plane.index])]
+        volume = stack(kept, tolerance) if kept else volume
+        planes = tuple(kept or planes)
     if not isinstance(volume, Refusal):
         return (ImageSeries(series=series, headers=tuple(headers), volume=volume),)
     found = phases(headers, planes, tolerance) if volume.reason is Reason.DUPLICATE_POSITIONS else ()

@@ -95,6 +95,32 @@ def test_masks_and_images_in_one_folder(tmp_path: Path) -> None:
     assert same_points(found, truth)
 
 
+def test_the_folder_names_what_nothing_else_names(tmp_path: Path) -> None:
+    """As in 3D-IRCADb: no description, a study of its own, no frame of reference, the organ in PatientName."""
+    made = study()
+    for data in made.mask:
+        data.StudyInstanceUID, data.PatientID, data.PatientName, data.SeriesDescription = "1.2.3", "", "bone", ""
+        del data.FrameOfReferenceUID
+    source = save(tmp_path / "John Smith/ct", made.image)
+    for names, label in ((("masks", "leftkidney"), "leftkidney"), (("spleen", "DICOM"), "spleen")):
+        mask = save(tmp_path.joinpath("John Smith", *names), made.mask)
+        out = tmp_path / f"{label}.dcm"
+        (segment,) = run("convert", "--mask", mask.parent, "--source", source, "-o", out, code=0)["segments"]
+        assert segment["label"] == label
+        assert not segment["needs_coding"]
+    unnamed = save(tmp_path / "John Smith/liver/Jane", made.mask)
+    (segment,) = run("convert", "--mask", unnamed, "--source", source, "-o", tmp_path / "o.dcm", code=0)["segments"]
+    assert segment["label"] == "Segment 1", (
+        "what lies above the folder that was named, or is no structure, names nothing"
+    )
+    rule = tmp_path / "rule.json"
+    rule.write_text('{"Mask2Seg": {"NameFromPatientName": true}}')
+    (segment,) = run("convert", "--mask", mask, "--source", source, "-o", tmp_path / "p.dcm", "-c", rule, code=0)[
+        "segments"
+    ]
+    assert segment["label"] == "bone"
+
+
 def test_a_mask_that_keeps_even_the_series_of_its_source(tmp_path: Path) -> None:
     """A copy of the images of which only the pixels were replaced: two folders tell them apart."""
     made = study()
