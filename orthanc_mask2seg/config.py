@@ -283,7 +283,9 @@ def of_document(document: Mapping[str, Any], base: Path, environ: Mapping[str, s
         if path := getattr(settings, file):
             found[secret] = _secret(path, file)
     if not _is_database_url(found.get("database_url", "")):
-        raise ConfigurationError("The file of DatabaseUrlFile must hold one address: postgresql://USER:PASSWORD@HOST/NAME")
+        raise ConfigurationError(
+            "The file of DatabaseUrlFile must hold one address: postgresql://USER:PASSWORD@HOST/NAME"
+        )
     return replace(settings, **found)
 
 
