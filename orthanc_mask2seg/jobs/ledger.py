@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -9,10 +10,21 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from orthanc_mask2seg.jobs.database import address, connect, create_tables, prepare, upsert
+from orthanc_mask2seg.jobs.adopt import adopt
+from orthanc_mask2seg.jobs.database import (
+    address,
+    connect,
+    create_tables,
+    database_file,
+    database_url,
+    is_embedded,
+    prepare,
+    upsert,
+)
 from orthanc_mask2seg.jobs.port import STALE, Ending, Seen, Stored, Verdict
 from orthanc_mask2seg.model import ArchiveKey, Uid
 
+_log = logging.getLogger(__name__)
 _metadata = sa.MetaData()
 _cursor = sa.Table(
     "mask2seg_cursor",
@@ -59,6 +71,8 @@ class SqlLedger:
     def __init__(self, state: Path, url: str = "") -> None:
         url = address(state, url)
         prepare(url)
+        if not is_embedded(url) and database_file(state).exists() and adopt(database_url(state), url, _metadata, _seen):
+            _log.info("took over what was remembered in the state folder")
         self._engine = connect(url)
         create_tables(self._engine, _metadata)
 

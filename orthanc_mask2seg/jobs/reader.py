@@ -150,6 +150,17 @@ class History:
             self._client.resume_workflow(status.workflow_id, queue_name=status.queue_name or QUEUE)
         return len(running)
 
+    def ended_before(self, seconds: float, after: str, most: int) -> list[str]:
+        """Names of attempts that ended before a moment (s since 1970), those beyond the name `after`."""
+        return rows.ended_before(self.engine, WORKFLOW, seconds, after, most)
+
+    def forget(self, job_id: str) -> None:
+        """Delete a job with all its attempts."""
+        found = self._client.list_workflows(
+            workflow_id_prefix=job_id, name=WORKFLOW, load_input=False, load_output=False
+        )
+        self._client.delete_workflows([s.workflow_id for s in found if s.workflow_id.partition("#")[0] == job_id])
+
     def _newest(self, job_id: str) -> WorkflowStatus | None:
         if not job_id.isalnum():
             return None
