@@ -35,7 +35,7 @@ from orthanc_mask2seg.jobs.reader import (
     History,
     queue_of,
 )
-from orthanc_mask2seg.jobs.takeover import Heart
+from orthanc_mask2seg.jobs.takeover import Heart, Pulse
 
 POLLING_SECONDS = 0.2
 """Time between two looks at the queue: a job starts after half of this in the mean."""
@@ -104,6 +104,7 @@ class Engine:
         url: str = "",
         backoff: Backoff | None = None,
         polling_seconds: float = 0.0,
+        pulse: Pulse | None = None,
     ) -> None:
         self._workers = workers
         self._destinations = tuple(destinations)
@@ -115,6 +116,7 @@ class Engine:
         self.executor = "embedded" if self._embedded else f"{os.uname().nodename}-{os.urandom(8).hex()}"
         prepare(self._url)
         self._history = History(self._url)
+        self._pulse = pulse or Pulse()
         self._heart: Heart | None = None
 
     def start(
@@ -143,7 +145,7 @@ class Engine:
         DBOS.launch()
         self._lanes = Lanes(self._history.engine)
         if not self._embedded:
-            self._heart = Heart(self._history.engine, self.executor)
+            self._heart = Heart(self._history.engine, self.executor, pulse=self._pulse)
             self._heart.start()
         if self._workers:
             self._register_queues()

@@ -1,68 +1,19 @@
 """The durable queue in this process: what it promises while nobody dies."""
 
-import contextlib
 import dataclasses
 import logging
 import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from job_scene import converted, engine, request, wait_for
 
 from orthanc_mask2seg.errors import ArchiveUnreachable, NotInArchive, StateError
 from orthanc_mask2seg.jobs.engine import Backoff, Engine
-from orthanc_mask2seg.jobs.port import JobRequest, JobState, RunAgain
+from orthanc_mask2seg.jobs.port import JobState, RunAgain
 from orthanc_mask2seg.jobs.reader import JobReader
-
-QUICK = Backoff(first_seconds=0.1, ceiling_seconds=0.2)
-
-
-def request(name="mask", **changes):
-    plain = JobRequest(series_key=name, series_instance_uid="1.2", study_instance_uid="1.3", version="1")
-    return dataclasses.replace(plain, **changes)
-
-
-def converted(_request):
-    return {"outcome": "converted", "reason": None}
-
-
-class Place(NamedTuple):
-    """Where an engine keeps its jobs."""
-
-    state: Path
-    url: str = ""
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def place(request, tmp_path):
-    """An empty state folder, or an empty database that many hosts may share."""
-    if request.param == "sqlite":
-        return Place(tmp_path)
-    return Place(tmp_path, request.getfixturevalue("shared_postgres").create_database())
-
-
-@contextlib.contextmanager
-def engine(place, run=converted, ended=lambda _request, _document: None, lane=lambda _request: "", **options):
-    place = place if isinstance(place, Place) else Place(place)
-    made = Engine(place.state, url=place.url, backoff=QUICK, polling_seconds=0.05, **options)
-    made.start(run, ended, lane)
-    try:
-        yield made
-    finally:
-        made.stop()
-
-
-def wait_for(jobs, job_id, *states, seconds=20):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        job = jobs.get(job_id)
-        if job is not None and job.state in states:
-            return job
-        time.sleep(0.02)
-    raise AssertionError(f"{jobs.get(job_id)} did not become {states}")
 
 
 def test_a_job_runs_once_however_often_it_is_asked_for(place):
