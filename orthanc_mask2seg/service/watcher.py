@@ -2,8 +2,10 @@
 
 The journal is polled and says where to look; a scan of all series, from time to time, finds what the journal lost.
 Either way a series becomes pending, and its index entry is read again and again until it has been quiet for long
-enough. Then it is passed over as no mask, or a job is asked for. Only then is it remembered, and only then does the
-cursor move: a service that dies in between finds the same work again, under the same name.
+enough. Then it is passed over as no mask, or it is remembered as asked for, and the job is queued. Only then does the
+cursor move. A service that dies before the memory finds the series again in the journal; one that dies before the job
+is queued has a memory without a job, which `Dispatch.reconcile` mends before each scan, the first of which is at once;
+one that dies before the cursor has moved reads the same entries again, and asks for the same job under the same name.
 """
 
 from __future__ import annotations
