@@ -50,9 +50,9 @@ class Dispatch:
         self._known[series.key] = series.version
         self._passed.append(_seen(series, Verdict.PASSED_OVER, reason))
 
-    def ask(self, series: Series, siblings: tuple[Series, ...], *, rested: bool) -> None:
+    def ask(self, series: Series, siblings: tuple[Series, ...], *, rested: bool, origin: str = "watcher") -> None:
         """The series may be a mask: ask for a job."""
-        self._ask(series, _request(series, rested=rested), study_version(siblings, series.key))
+        self._ask(series, _request(series, rested=rested, origin=origin), study_version(siblings, series.key))
         self.study_changed(series.study_instance_uid)
 
     def flush(self) -> None:

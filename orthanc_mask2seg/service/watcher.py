@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.errors import ArchiveDenied, ArchiveError, ArchiveUnreachable, NotInArchive
-from orthanc_mask2seg.jobs.port import JobRequest, Jobs, Ledger
+from orthanc_mask2seg.jobs.port import SCAN, JobRequest, Jobs, Ledger
 from orthanc_mask2seg.model import ArchiveKey, Change, Series
 from orthanc_mask2seg.pacs.port import Archive, ChangesPage, Journal
 from orthanc_mask2seg.service import cursor as journal
@@ -248,7 +248,7 @@ class Watcher:
         self._settle.observe(series.key, series.version, now, complete=self._complete(series, siblings))
         due = self._settle.ripe(series.key)
         if due is not None:
-            self._dispatch.ask(series, siblings, rested=due.rested)
+            self._dispatch.ask(series, siblings, rested=due.rested, origin="watcher" if pending.fresh else SCAN)
             self._drop(series.key)
 
     def _complete(self, series: Series, siblings: tuple[Series, ...]) -> bool:

@@ -456,3 +456,15 @@ def test_an_archive_that_is_away_is_waited_for(scene, caplog, fault):
     assert max(clock.pauses) == module.LONGEST_PAUSE_SECONDS
     assert "secret" not in caplog.text
     assert watcher.status().reachable
+
+
+def test_what_was_there_before_is_asked_for_as_backlog(scene):
+    """So that it does not hold up what arrives."""
+    scene.index.silent = True
+    scene.index.put("ct", 10)
+    scene.index.put("mask", 10)
+    scene.index.silent = False
+    scene.pass_time(1)
+    scene.index.put("mask2", 10)
+    scene.pass_time(10)
+    assert {request.series_key: request.origin for request in scene.queue.asked} == {"mask": "scan", "mask2": "watcher"}
