@@ -127,14 +127,12 @@ class StateError(Mask2SegError):
 class WorkerError(Mask2SegError):
     """The process that worked on a job did not come to an end."""
 
-    code = "worker_error"
+    code = "worker_died"
     hint = "See the log of the service, then 'mask2seg jobs retry'."
 
 
 class WorkerDied(WorkerError):
     """The process that worked on this series died."""
-
-    code = "worker_died"
 
 
 class DeadlineExceeded(WorkerError):
