@@ -9,7 +9,7 @@ from service_doubles import Index, Queue
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.errors import ArchiveBusy, ArchiveDenied, ArchiveUnreachable
 from orthanc_mask2seg.jobs.ledger import SqlLedger
-from orthanc_mask2seg.jobs.port import JobState, Verdict
+from orthanc_mask2seg.jobs.port import JobState, Seen, Verdict
 from orthanc_mask2seg.service import watcher as module
 from orthanc_mask2seg.service.watcher import Watcher
 
@@ -468,3 +468,30 @@ def test_what_was_there_before_is_asked_for_as_backlog(scene):
     scene.index.put("mask2", 10)
     scene.pass_time(10)
     assert {request.series_key: request.origin for request in scene.queue.asked} == {"mask": "scan", "mask2": "watcher"}
+
+
+def test_a_long_queue_does_not_hold_up_the_watcher(scene):
+    """After a sudden end it is gone through bit by bit, and everything in it whose job was never there is found."""
+    scene.index.silent = True
+    for number in range(1000):
+        scene.index.put(f"mask{number}", 1)
+    series = {s.key: s for s in scene.index.all_series()}
+    begun = [
+        Seen(
+            series_key=key,
+            series_instance_uid=one.series_instance_uid,
+            study_instance_uid="study",
+            version=one.version,
+            verdict=Verdict.ENQUEUED,
+            job_id=f"lost{key}",
+        )
+        for key, one in series.items()
+    ]
+    scene.ledger.remember(*begun)
+    scene.start()
+    asked = []
+    scene.queue.get = asked.append
+    scene.watcher.tick()
+    assert 0 < len(asked) <= 250
+    scene.pass_time(15)
+    assert len(set(asked)) == 1000
