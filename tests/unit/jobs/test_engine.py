@@ -8,12 +8,16 @@ import threading
 import time
 
 import pytest
+import sqlalchemy as sa
 from job_scene import converted, engine, request, wait_for
 
 from orthanc_mask2seg.errors import ArchiveUnreachable, NotInArchive, StateError
+from orthanc_mask2seg.jobs.database import address, connect
 from orthanc_mask2seg.jobs.engine import Backoff, Engine
 from orthanc_mask2seg.jobs.port import JobState, RunAgain
 from orthanc_mask2seg.jobs.reader import JobReader
+from orthanc_mask2seg.jobs.rows import table
+from orthanc_mask2seg.jobs.takeover import Pulse
 
 
 def test_a_job_runs_once_however_often_it_is_asked_for(place):
@@ -329,3 +333,30 @@ def test_what_shares_a_lane_never_runs_at_the_same_time(place):
             wait_for(jobs, job_id, JobState.DONE)
     assert ("a", "a") not in together
     assert any("a" in at and "b" in at for at in together)
+
+
+def test_a_job_that_is_begun_and_that_nobody_works_on_is_queued_again(place):
+    """As after a thread that ended without a word, because its database was away; what is worked on is left alone."""
+    runs, go = [], threading.Event()
+
+    def run(asked):
+        runs.append(asked.series_key)
+        if asked.series_key == "busy":
+            go.wait(20)
+        return converted(asked)
+
+    with engine(place, run, workers=2, pulse=Pulse(beat_seconds=0.3, ttl_seconds=5.0)) as jobs:
+        busy = jobs.enqueue(request("busy"))
+        lost = jobs.enqueue(request("lost"), delay_seconds=3600.0)
+        wait_for(jobs, busy, JobState.RUNNING)
+        database = connect(address(*place))
+        rows = table(database)
+        with database.begin() as connection:
+            begun = {"status": "PENDING", "executor_id": jobs.executor}
+            connection.execute(sa.update(rows).where(rows.c.workflow_uuid == lost).values(begun))
+        database.dispose()
+        wait_for(jobs, lost, JobState.DONE)
+        time.sleep(1.5)
+        go.set()
+        wait_for(jobs, busy, JobState.DONE)
+    assert runs == ["busy", "lost"]

@@ -46,7 +46,11 @@ def wait_for(condition, seconds=20):
 def test_it_watches_while_it_leads_and_stands_by_else():
     lease, stop, made = Lease(granted=False), threading.Event(), []
 
+    faults = [OSError()]
+
     def make():
+        if faults:
+            raise faults.pop()
         made.append(Watcher())
         return made[-1]
 
