@@ -36,6 +36,8 @@ class OrthancServer:
         Files of plugins: names of those that the suite has, or paths.
     settings
         Orthanc's settings, over those that are here by default.
+    clock
+        Environment with which a library in LD_PRELOAD makes Orthanc's clock another one.
     """
 
     username = "tester"
@@ -48,7 +50,9 @@ class OrthancServer:
         suite: str = orthanc_tree.SUITE,
         plugins: Sequence[str | Path] = DICOMWEB,
         settings: Mapping[str, Any] | None = None,
+        clock: Mapping[str, str] | None = None,
     ) -> None:
+        self._clock = dict(clock or {})
         self.folder = folder.absolute()
         self.suite = suite
         self.port = free_port()
@@ -95,11 +99,14 @@ class OrthancServer:
     def start(self) -> OrthancServer:
         """Start it and wait until it answers."""
         assert not self.running, "Orthanc runs already"
+        loader, *words = orthanc_tree.command(self._tree, self.configuration)
+        clock = {name: value for name, value in self._clock.items() if name != "LD_PRELOAD"}
+        preload = ["--preload", self._clock["LD_PRELOAD"]] if self._clock else []  # for Orthanc's own C library only
         self._child = Child(
             "Orthanc",
-            orthanc_tree.command(self._tree, self.configuration),
+            [loader, *preload, *words],
             self.folder / "orthanc.log",
-            environment=orthanc_tree.environment(self._tree),
+            environment={**orthanc_tree.environment(self._tree), **clock},
             on_parent_death="KILL",
         )
         deadline = time.monotonic() + READY_S
