@@ -9,7 +9,7 @@ GET := $(PYTHON) scripts/get_debian.py
 DEBIAN := .state/debian
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-browser test-all-parts pictures venv test-parts lint docs format lock
+.PHONY: help run test test-all test-browser test-all-parts pictures venv test-parts lint docs soak format lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,9 @@ lint: venv ## style, types, and who may import whom
 	$(BIN)/mypy
 	$(BIN)/mypy scripts
 	$(BIN)/lint-imports
+
+soak: venv test-parts ## N=5000 small masks through one service: its memory, and a SEG for each
+	$(BIN)/python tests/soak.py --masks $(or $(N),5000)
 
 docs: venv ## write the generated pages of docs/
 	$(BIN)/python scripts/make_docs.py

@@ -62,6 +62,9 @@ class Settings:
     poll_seconds: float = 0.25
     scan_seconds: float = 60.0
     workers: int = 1
+    job_memory_mb: int = 4096
+    deadline_seconds: float = 300.0
+    longest_deadline_seconds: float = 3600.0
     timeout_seconds: float = 60.0
     position_tolerance_mm: float = 0.05
     series_number_offset: int = 5000
@@ -172,6 +175,9 @@ SETTINGS = (
     Setting("PollSeconds", "s", "Time between two looks at Orthanc's journal.", _positive),
     Setting("ScanSeconds", "s", "Time between two scans of all series, which find what the journal lost.", _positive),
     Setting("Workers", "", "Masks converted at the same time.", lambda v: 1 <= v <= 64),
+    Setting("JobMemoryMb", "MB", "Most memory of one conversion; 0: no limit.", lambda v: v == 0 or v >= 256),
+    Setting("DeadlineSeconds", "s", "A conversion may take so long, and more by the size of its series.", _positive),
+    Setting("LongestDeadlineSeconds", "s", "No conversion may take longer, whatever its size.", _positive),
     Setting("TimeoutSeconds", "s", "Longest wait for one answer of Orthanc.", _positive),
     Setting("PositionToleranceMm", "mm", "Planes closer than this are the same plane.", _positive),
     Setting("SeriesNumberOffset", "", "SeriesNumber of a SEG: this plus that of its mask.", _not_negative),

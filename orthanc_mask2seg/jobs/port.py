@@ -34,6 +34,8 @@ class JobRequest:
         Where a result goes, and which; `version` is then its SOPInstanceUID.
     named_as_mask
         A person said that this is a mask: whether it looks like one is not asked.
+    deaths
+        How often the process that worked on it died.
     """
 
     series_key: ArchiveKey
@@ -47,6 +49,7 @@ class JobRequest:
     destination: str = ""
     instance_key: str = ""
     named_as_mask: bool = False
+    deaths: int = field(default=0, compare=False)
 
     @property
     def key(self) -> str:

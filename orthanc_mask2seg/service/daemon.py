@@ -16,7 +16,6 @@ from types import FrameType
 
 from orthanc_mask2seg import __version__, logs
 from orthanc_mask2seg.config import Settings
-from orthanc_mask2seg.core.encode import warm_up
 from orthanc_mask2seg.errors import ConfigurationError, Mask2SegError, StateError
 from orthanc_mask2seg.jobs.engine import Engine
 from orthanc_mask2seg.jobs.ledger import SqlLedger
@@ -24,10 +23,9 @@ from orthanc_mask2seg.service.archives import archive_url, open_archive
 from orthanc_mask2seg.service.destinations import Deliveries
 from orthanc_mask2seg.service.naming import naming_of
 from orthanc_mask2seg.service.orders import Orders, Steps
-from orthanc_mask2seg.service.sieve import passes_over
 from orthanc_mask2seg.service.status import Page, ServiceState
 from orthanc_mask2seg.service.watcher import Source, Watcher
-from orthanc_mask2seg.service.worker import make_runner
+from orthanc_mask2seg.service.workshop import Apart, Here, Workshop
 
 StartPage = Callable[[ServiceState, str, int], Page]
 """Starts the status page on a host and port; 0 is any free port."""
@@ -79,25 +77,27 @@ def serve(
         logs.also_to(state / LOG)
     ledger = SqlLedger(state)
     steps = Steps()
-    watcher = Watcher(source, ledger, engine, settings, lambda series: passes_over(source, series, settings))
+    workshop: Workshop = Apart(settings) if archive is None else Here(archive, settings)
+    watcher = Watcher(source, ledger, engine, settings, workshop.look)
     about = ServiceState(
         version=__version__,
         archive=archive_url(settings),
         state=state,
         jobs=engine,
         watcher=watcher.status,
-        orders=Orders(source, ledger, engine, settings, steps),
+        orders=Orders(source, ledger, engine, workshop.look, steps),
         token=settings.service_token,
     )
-    engine.start(deliveries.wrap(make_runner(source, ledger, settings, steps=steps), engine), watcher.job_ended)
+    workshop.open()
+    engine.start(deliveries.wrap(workshop.runner(ledger, steps), engine), watcher.job_ended)
     page = None
     if start_page is not None and (settings.status_port or embedded):
         try:
             page = _page(start_page, about, settings, any_port=embedded)
         except Mask2SegError:
             engine.stop(0.0)
+            workshop.close()
             raise
-    threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
     thread = threading.Thread(target=watcher.run, args=(stop,), name="watcher", daemon=True)
     thread.start()
     sys.stdout.write(_address(settings, page) if embedded else _banner(settings, page))
@@ -111,7 +111,8 @@ def serve(
     given_back = engine.stop(JOBS_STOP_SECONDS)
     _log.info("stopped%s", f"; {given_back} jobs given back, to run again after the next start" if given_back else "")
     if given_back or thread.is_alive():
-        _leave()
+        _leave()  # the processes of the workshop are killed with this one
+    workshop.close()
 
 
 def _engine(state: Path, settings: Settings, stop: threading.Event, *, wait_seconds: float) -> Engine:
