@@ -33,6 +33,9 @@ venv: ## build .venv from the lock file; instant when it is there
 test-parts:
 	@for suite in bookworm trixie sid; do \
 		$(GET) --suite $$suite --into $(DEBIAN)/$$suite-orthanc orthanc orthanc-dicomweb orthanc-python || exit 1; done
+	@$(GET) --suite trixie --into $(DEBIAN)/trixie-postgresql postgresql-17
+	@$(GET) --suite trixie --into $(DEBIAN)/trixie-orthanc-postgresql \
+		orthanc orthanc-dicomweb orthanc-python orthanc-postgresql
 	@$(GET) --suite bookworm --into $(DEBIAN)/bookworm-dicom3tools dicom3tools
 	@$(GET) --suite bookworm --into $(DEBIAN)/bookworm-plastimatch plastimatch
 	@$(PYTHON) scripts/get_browser.py
