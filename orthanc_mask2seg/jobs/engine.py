@@ -22,9 +22,11 @@ import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 
 from orthanc_mask2seg.errors import Mask2SegError
+from orthanc_mask2seg.jobs import retention
 from orthanc_mask2seg.jobs.database import address, connect, is_embedded, is_passing, lock, prepare
 from orthanc_mask2seg.jobs.lanes import Lanes
-from orthanc_mask2seg.jobs.port import Ended, Job, JobRequest, JobState, Run, RunAgain
+from orthanc_mask2seg.jobs.lease import Lease
+from orthanc_mask2seg.jobs.port import Ended, Job, JobRequest, JobState, Ledger, Run, RunAgain
 from orthanc_mask2seg.jobs.reader import (
     APPLICATION,
     APPLICATION_VERSION,
@@ -194,6 +196,15 @@ class Engine:
     def retry(self, job_id: str) -> str:
         """Run an ended job again, or a waiting one at once, and return its id."""
         return self._history.retry(job_id)
+
+    def lease(self, name: str, seconds: float) -> Lease:
+        """What one process at a time holds, of all that share the database."""
+        return Lease(self._history.engine, name, self.executor, seconds)
+
+    def forget_after(self, days: float, ledger: Ledger, stop: threading.Event) -> None:
+        """Forget ended jobs after so many days, until told to stop."""
+        arguments = (self._history, ledger, days, stop)
+        threading.Thread(target=retention.run, args=arguments, name="retention", daemon=True).start()
 
     def stop(self, timeout_seconds: float = 6.0) -> int:
         """Let the running jobs finish, or give them back; return how many were given back.

@@ -150,7 +150,7 @@ class History:
             self._client.resume_workflow(status.workflow_id, queue_name=status.queue_name or QUEUE)
         return len(running)
 
-    def ended_before(self, seconds: float, after: str, most: int) -> list[str]:
+    def ended_before(self, seconds: float, after: str, most: int) -> tuple[str, ...]:
         """Names of attempts that ended before a moment (s since 1970), those beyond the name `after`."""
         return rows.ended_before(self.engine, WORKFLOW, seconds, after, most)
 

@@ -52,7 +52,7 @@ def is_running(engine: sa.Engine, workflow_id: str) -> bool:
         return connection.execute(query).first() is not None
 
 
-def ended_before(engine: sa.Engine, name: str, seconds: float, after: str, most: int) -> list[str]:
+def ended_before(engine: sa.Engine, name: str, seconds: float, after: str, most: int) -> tuple[str, ...]:
     """Attempts that are over, or were handed on, since before a moment (s since 1970); pages by their names."""
     rows = table(engine)
     over = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
@@ -64,4 +64,4 @@ def ended_before(engine: sa.Engine, name: str, seconds: float, after: str, most:
         .limit(most)
     )
     with engine.connect() as connection:
-        return [workflow_id for (workflow_id,) in connection.execute(query)]
+        return tuple(workflow_id for (workflow_id,) in connection.execute(query))

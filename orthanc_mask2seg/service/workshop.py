@@ -30,16 +30,19 @@ class Workshop(Protocol):
 
 
 class Apart:
-    """Processes for the jobs, as many as `Workers`, and one that looks."""
+    """Processes for the jobs, as many as `Workers`, and one that looks, unless that part of the service is elsewhere."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, works: bool = True, looks: bool = True) -> None:
+        self._works, self._looks_too = works, looks
         self._jobs = Sandbox(settings, settings.workers)
         self._looks = Sandbox(settings, 1, warm=False)
 
     def open(self) -> None:
         """Start a process of each kind."""
-        self._jobs.start()
-        self._looks.start()
+        if self._works:
+            self._jobs.start()
+        if self._looks_too:
+            self._looks.start()
 
     def runner(self, ledger: Ledger, steps: Steps) -> Run:
         """The work of a job."""
