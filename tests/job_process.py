@@ -1,4 +1,4 @@
-"""A process with an engine, for the tests to kill: python job_process.py STATE SECONDS_PER_JOB [JOBS].
+"""A process with an engine, for the tests to kill: python job_process.py STATE SECONDS_PER_JOB [JOBS [DEATHS]].
 
 It writes one line to STATE/done for each job that it finishes, and dies on its own in jobs named "deadly".
 """
@@ -15,6 +15,7 @@ from orthanc_mask2seg.jobs.port import JobRequest
 
 state, seconds = Path(sys.argv[1]), float(sys.argv[2])
 jobs = int(sys.argv[3]) if len(sys.argv) > 3 else 0
+deaths = int(sys.argv[4]) if len(sys.argv) > 4 else 3
 
 
 def request(name: str) -> JobRequest:
@@ -33,7 +34,7 @@ def run(asked: JobRequest) -> dict:
 
 
 if __name__ == "__main__":
-    engine = Engine(state)
+    engine = Engine(state, deaths=deaths)
     engine.start(run)
     for number in range(jobs):
         engine.enqueue(request(f"job{number}"))
