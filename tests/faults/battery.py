@@ -39,6 +39,8 @@ SETTINGS: Mapping[str, Any] = {
 }
 STEP_SECONDS = 12.0
 """Longest wait for a service to come to a step."""
+FAULTS_PER_ACT = 6
+"""Of so many faults one is of the greater ones: deaths, full disks, jumps of the clock."""
 CALM_SECONDS = 240.0
 """Longest wait, after the last fault, for all to be right."""
 STILL_SECONDS = 12.0
@@ -187,8 +189,11 @@ class Battery:
     def _break_things(self) -> None:
         acts = self._acts()
         told = 0.0
+        acted = 0
         while self.tally.total < self.options.faults or self.feeder.is_alive():
-            next(acts)()
+            if acted * FAULTS_PER_ACT <= self.tally.total:
+                next(acts)()
+                acted += 1
             for service in self.services:
                 service.start()
             if not self.orthanc.running:
@@ -233,11 +238,17 @@ class Battery:
 
     def _again(self, service: Service, what: str) -> None:
         """Start a service after a while."""
-        self.tally.add(what)
+        self._note(what)
         time.sleep(self.dice.choice([0.0, 0.0, 1.0, 3.0]))
         service.start()
         if not service.wait():
             self.say(f"{service.name} did not come back after: {what}")
+
+    def _note(self, what: str) -> None:
+        """Count a fault, and write down when it was."""
+        self.tally.add(what)
+        with (self.folder / "faults.log").open("a") as log:
+            log.write(f"{time.strftime('%H:%M:%S')} {time.monotonic() - self._begun:7.1f} {what}\n")
 
     def _kill_sometime(self) -> None:
         service = self.dice.choice(self.services)
@@ -253,13 +264,13 @@ class Battery:
 
     def _kill_orthanc(self) -> None:
         self.orthanc.kill()
-        self.tally.add("kill of Orthanc")
+        self._note("kill of Orthanc")
         time.sleep(self.dice.uniform(0.0, 3.0))
         self.orthanc.start()
 
     def _stop_orthanc(self) -> None:
         self.orthanc.stop()
-        self.tally.add("restart of Orthanc")
+        self._note("restart of Orthanc")
         self.orthanc.start()
 
     def _fill_orthanc(self) -> None:
@@ -273,14 +284,14 @@ class Battery:
         if disk is None:
             return
         disk.fill()
-        self.tally.add(f"full disk of {name}")
+        self._note(f"full disk of {name}")
         time.sleep(self.dice.uniform(1.5, 5.0))
         disk.free()
 
     def _jump(self) -> None:
         name = self.dice.choice(sorted(self.clocks))
         self.clocks[name].jump(self.dice.choice(JUMPS))
-        self.tally.add(f"clock of {name} jumps")
+        self._note(f"clock of {name} jumps")
         if self.dice.random() < 0.5:
             time.sleep(self.dice.uniform(0.5, 3.0))
             self.clocks[name].jump(0)
@@ -307,16 +318,16 @@ class Battery:
         end = time.monotonic() + self.options.calm
         verdict = self._judged()
         while not verdict.right and time.monotonic() < end:
-            time.sleep(3)
+            time.sleep(8)
             verdict = self._judged()
         time.sleep(STILL_SECONDS)
         return self._judged(last=True)
 
     def _judged(self, *, last: bool = False) -> Verdict:
         histories: list[History] = []
-        if self.options.watcher != "naive":
-            histories = [service.history() for service in self.services]
         try:
+            if self.options.watcher != "naive":
+                histories = [service.history() for service in self.services]
             segmentations = self.pacs.segmentations(anew=last)
             digests = self.pacs.digests() if last else None
         except requests.RequestException as error:

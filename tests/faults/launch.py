@@ -1,4 +1,4 @@
-"""Starts the service as the command line does, with a knife at named places inside, and with a bug if one is asked for.
+"""Starts the service as the command line does, with a knife at named places inside.
 
     python -m tests.faults.launch serve -c orthanc.json
 
@@ -24,8 +24,8 @@ INSIDE = {
     "result not noted": ("orthanc_mask2seg.jobs.ledger", "SqlLedger.note_stored", "before"),
     "result noted": ("orthanc_mask2seg.jobs.ledger", "SqlLedger.note_stored", "after"),
     "old result forgotten": ("orthanc_mask2seg.jobs.ledger", "SqlLedger.drop_stored", "after"),
-    "job ended, not recorded": ("orthanc_mask2seg.service.watcher", "Watcher.job_ended", "before"),
-    "job ended": ("orthanc_mask2seg.service.watcher", "Watcher.job_ended", "after"),
+    "job ended, not recorded": ("orthanc_mask2seg.jobs.ledger", "SqlLedger.end", "before"),
+    "job ended": ("orthanc_mask2seg.jobs.ledger", "SqlLedger.end", "after"),
 }
 """Step to the function at which it is, and whether before or after it."""
 
@@ -63,11 +63,6 @@ def _die_if(armed: Path) -> None:
 
 def main() -> None:
     place_knives(Path(os.environ["FAULTS_STEPS"]))
-    bug = os.environ.get("FAULTS_BUG", "")
-    if bug:
-        from tests.faults.bugs import BUGS
-
-        BUGS[bug].apply()
     from orthanc_mask2seg.cli import main as program
 
     sys.argv[0] = "mask2seg"

@@ -17,9 +17,9 @@ from pydicom.filebase import DicomBytesIO
 
 from tests.faults.wire import Dropped, Reply, Request, abort, shut
 
-SHARE = 0.05
+SHARE = 0.08
 """Share of the requests that meet a fault."""
-SHARES = {"journal": 0.01, "store": 0.35, "delete": 0.3}
+SHARES = {"journal": 0.06, "store": 0.35, "delete": 0.3}
 """The same, for kinds of requests that are very many or that matter more."""
 EVENTS_LATE, EVENTS_GONE, EVENTS_DOUBLED = 0.01, 0.01, 0.005
 """Shares of the entries of the journal."""

@@ -68,9 +68,16 @@ class Service:
                     subprocess.Popen(
                         [sys.executable, "-m", "tests.faults.launch", word, "-c", str(self.configuration)],
                         stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=ROOT, start_new_session=True,
-                        env={**os.environ, **self._preload, "FAULTS_STEPS": str(self.steps), "FAULTS_BUG": self._bug},
+                        env=self._environment(),
                     )
                 )  # fmt: skip
+
+    def _environment(self) -> dict[str, str]:
+        paths = os.pathsep.join([str(ROOT / "tests" / "faults" / "site"), str(ROOT)])
+        return {
+            **os.environ, **self._preload, "PYTHONPATH": paths, "FAULTS_STEPS": str(self.steps),
+            "FAULTS_BUG": self._bug,
+        }  # fmt: skip
 
     def wait(self, seconds: float = 60.0) -> bool:
         """Wait until it polls, and note how long that took."""
