@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import statistics
 import sys
 import tempfile
@@ -32,13 +33,15 @@ def main() -> int:
     parser.add_argument("--bug", default="")
     parser.add_argument("--watcher", choices=("service", "naive"), default="service")
     parser.add_argument("--without", default="", help="names of faults to leave out, with commas")
+    parser.add_argument("--calm", type=float, default=240.0, help="longest wait for all to be right, s")
     parser.add_argument("--folder", type=Path, help="kept; by default a temporary one")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and nothing is left behind
     with tempfile.TemporaryDirectory(prefix="mask2seg-faults-") as temporary:
         options = Options(
             folder=(arguments.folder or Path(temporary)).absolute(), masks=arguments.masks,
             faults=arguments.faults or 2 * arguments.masks, seed=arguments.seed, setup=arguments.setup,
-            bug=arguments.bug, watcher=arguments.watcher,
+            bug=arguments.bug, calm=arguments.calm, watcher=arguments.watcher,
             without=frozenset(filter(None, arguments.without.split(","))),
             say=lambda text: print(text, flush=True),
         )  # fmt: skip

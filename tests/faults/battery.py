@@ -37,6 +37,8 @@ SETTINGS: Mapping[str, Any] = {
     "TimeoutSeconds": 3.0,
     "Workers": 2,
 }
+AHEAD = 25
+"""Masks that are sent before there are faults in proportion."""
 STEP_SECONDS = 12.0
 """Longest wait for a service to come to a step."""
 FAULTS_PER_ACT = 6
@@ -184,7 +186,7 @@ class Battery:
 
     def _may_feed(self, masks: int) -> bool:
         """The feed is as far on as the faults are, and a little further."""
-        return masks <= 12 + self.options.masks * self.tally.total / max(self.options.faults, 1)
+        return masks <= AHEAD + self.options.masks * self.tally.total / max(self.options.faults, 1)
 
     def _break_things(self) -> None:
         acts = self._acts()
@@ -332,7 +334,9 @@ class Battery:
             digests = self.pacs.digests() if last else None
         except requests.RequestException as error:
             return Verdict(lost=[f"Orthanc does not answer: {type(error).__name__}"])
-        return judge(self.feeder.begun, segmentations, histories, digests)
+        stores = [store for service in self.services for store in service.proxy.stores] if last else []
+        settle = {**SETTINGS, **self.options.settings}["SettleSeconds"] - 0.5
+        return judge(self.feeder.begun, segmentations, histories, digests, stores, settle)
 
 
 DISKS = (("orthanc", "orthanc/storage", 400), ("service", "state", 200))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import requests
 
-from tests.faults.stories import Delete, Pause, Send, Story, header
+from tests.faults.stories import Delete, Mask, Moment, Pause, Send, Story, header
 
 RETRY_SECONDS = 0.3
 
@@ -22,11 +22,6 @@ class Feeder(threading.Thread):
     ----------
     may_start
         Whether there is room for another story, given the masks of those that were begun.
-
-    Attributes
-    ----------
-    deleted_at
-        When (monotonic) a mask series was deleted for good, by SeriesInstanceUID.
     """
 
     def __init__(
@@ -40,7 +35,6 @@ class Feeder(threading.Thread):
         self._halt = threading.Event()
         self.begun: list[Story] = []
         self.masks = 0
-        self.deleted_at: dict[str, float] = {}
         self.fault: Exception | None = None
 
     def stop(self) -> None:
@@ -73,20 +67,29 @@ class Feeder(threading.Thread):
 
     def _told(self, story: Story) -> Iterator[float]:
         """Do what a story says, and yield how long to wait."""
+        films = [Film(mask) for mask in story.masks]
         for step in story.steps:
             if isinstance(step, Pause):
                 yield step.seconds
             elif isinstance(step, Send):
                 for file in step.files:
+                    cuts = [film for film in films if film.shows(file)]
+                    for film in cuts:
+                        film.cut()
                     while not self._done("POST", "/instances", file):
                         yield RETRY_SECONDS
+                    for film in cuts:
+                        film.take(file)
                     yield step.pause
             else:
+                for film in films:
+                    film.cut()
                 while not self._done("DELETE", path_of(step)):
                     yield RETRY_SECONDS
-        for mask in story.masks:
-            if mask.current is None:
-                self.deleted_at[mask.series_uid] = time.monotonic()
+                for film in films:
+                    film.deleted(step)
+        for film in films:
+            film.cut(time.monotonic() + 1e9)
 
     def _done(self, method: str, path: str, body: bytes | None = None) -> bool:
         try:
@@ -96,6 +99,40 @@ class Feeder(threading.Thread):
         if method == "DELETE" and answer.status_code == requests.codes.not_found:
             return True
         return answer.ok and (method == "DELETE" or answer.json().get("Status") in {"Success", "AlreadyStored"})
+
+
+class Film:
+    """Takes down what a mask series looks like, and for how long."""
+
+    def __init__(self, mask: Mask) -> None:
+        self._mask = mask
+        self._where = {
+            id(file): (p, v) for v, version in enumerate(mask.versions) for p, file in enumerate(version.files)
+        }
+        self._planes: dict[int, int] = {}
+        self._since = 0.0
+
+    def shows(self, file: bytes) -> bool:
+        return id(file) in self._where
+
+    def cut(self, now: float = 0.0) -> None:
+        """It may look otherwise from now on."""
+        if self._planes and self._since:
+            moment = Moment(tuple(sorted(self._planes.items())), self._since, now or time.monotonic())
+            self._mask.moments.append(moment)
+        self._since = 0.0
+
+    def take(self, file: bytes) -> None:
+        """A file has arrived."""
+        plane, version = self._where[id(file)]
+        self._planes[plane] = version
+        self._since = time.monotonic()
+
+    def deleted(self, step: Delete) -> None:
+        """A series or the study is gone."""
+        if step.study or id(step.file) in self._where:
+            self._planes.clear()
+        self._since = time.monotonic()
 
 
 def path_of(step: Delete) -> str:

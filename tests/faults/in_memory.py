@@ -69,8 +69,7 @@ class MemoryLedger:
             for seen in self.known.values()
             if (study_instance_uid is None or seen.study_instance_uid == study_instance_uid)
             and (
-                seen.verdict in _WAITING_VERDICTS
-                or (seen.verdict is Verdict.CONVERTED and seen.study_version == STALE)
+                seen.verdict in _WAITING_VERDICTS or (seen.verdict is Verdict.CONVERTED and seen.study_version == STALE)
             )
         )
 

@@ -112,7 +112,7 @@ def judge(
     histories: Sequence[History],
     digests: Counter[str] | None = None,
     stores: Iterable[Store] = (),
-    deleted_at: Mapping[str, float] | None = None,
+    settle: float = 1.0,
 ) -> Verdict:
     """Compare what is there with what has to be there.
 
@@ -122,8 +122,10 @@ def judge(
         Of each service: SeriesInstanceUID to jobs, the newest first.
     digests
         Of all other files; None to leave them out.
-    stores, deleted_at
-        What was asked to be stored when, and when a mask was deleted.
+    stores
+        All that a service asked to store on the way.
+    settle
+        A mask that stood for less must not be converted, s.
     """
     verdict = Verdict()
     stories = list(stories)
@@ -136,7 +138,7 @@ def judge(
         verdict.wrong += [f"a SEG of a study that nobody sent: {study}"] * left.total()
     if digests is not None:
         _judge_files(stories, digests, verdict)
-    _judge_times(stories, stores, deleted_at or {}, by_study, verdict)
+    _judge_stores(stories, stores, settle, verdict)
     return verdict
 
 
@@ -168,7 +170,7 @@ def _ends(mask: Mask, histories: Sequence[History]) -> list[Mapping[str, Any] | 
     for history in histories:
         jobs = history.get(mask.series_uid) or ()
         newest = max(jobs, key=lambda job: job["created_at"], default=None)
-        ends.append(None if newest is None or newest["state"] in {"running"} else newest["result"] or newest["error"])
+        ends.append(None if newest is None or newest["state"] == "running" else newest["result"] or newest["error"])
     return ends
 
 
@@ -194,12 +196,32 @@ def _judge_files(stories: Iterable[Story], digests: Counter[str], verdict: Verdi
     verdict.wrong += [f"{more.total()} files are there that nobody sent so"] if more else []
 
 
-def _judge_times(
-    stories: Iterable[Story],
-    stores: Iterable[Store],
-    deleted_at: Mapping[str, float],
-    _there: Mapping[str, Any],
-    verdict: Verdict,
-) -> None:
-    """Nothing of a deleted mask is stored after its deletion, but for what was on its way."""
-    del stories, stores, deleted_at, verdict
+def _judge_stores(stories: Iterable[Story], stores: Iterable[Store], settle: float, verdict: Verdict) -> None:
+    """Whatever was stored on the way, too, was a mask as it stood for a while: never half of one, or of two."""
+    by_study = {story.study_uid: story for story in stories}
+    known: dict[bytes, str] = {}
+    for store in stores:
+        key = hashlib.sha1(store.content, usedforsecurity=False).digest()
+        if key not in known:
+            study, points = points_of_seg(store.content)
+            known[key] = _hasty(by_study.get(study), points, settle)
+            verdict.wrong += [known[key]] if known[key] else []
+
+
+def _hasty(story: Story | None, points: Points, settle: float) -> str:
+    """Why a segmentation should never have been; '' where it was right at its time."""
+    if story is None:
+        return "a SEG of a study that nobody sent was stored"
+    name = f"story {story.number} ({story.kind})"
+    stood = [0.0]
+    for mask in story.masks:
+        if mask.current is not None and points == mask.current.points:
+            return ""
+        stood += [m.until - m.since for m in mask.moments if mask.points_at(m) == points]
+    if max(stood) >= settle:
+        return ""
+    return (
+        f"{name}: a SEG was stored of a state that stood for {max(stood):.1f} s"
+        if len(stood) > 1
+        else f"{name}: a SEG was stored of what never was"
+    )

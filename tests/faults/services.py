@@ -14,7 +14,6 @@ from typing import Any
 from tests.faults.proxy import Proxy
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = Path(sys.executable).parent / "mask2seg"
 
 
 class Service:
@@ -50,6 +49,7 @@ class Service:
             "StatusPort": 0, **settings,
         }  # fmt: skip
         self.configuration.write_text(json.dumps({"Mask2Seg": section}))
+        self._naive = [str(state), proxy.url, *auth]
 
     @property
     def name(self) -> str:
@@ -66,11 +66,16 @@ class Service:
             with self.log.open("ab") as log:
                 self._processes.append(
                     subprocess.Popen(
-                        [sys.executable, "-m", "tests.faults.launch", word, "-c", str(self.configuration)],
+                        self._command(word),
                         stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=ROOT, start_new_session=True,
                         env=self._environment(),
                     )
                 )  # fmt: skip
+
+    def _command(self, word: str) -> list[str]:
+        if word == "naive":
+            return [sys.executable, "-m", "tests.faults.naive", *self._naive]
+        return [sys.executable, "-m", "tests.faults.launch", word, "-c", str(self.configuration)]
 
     def _environment(self) -> dict[str, str]:
         paths = os.pathsep.join([str(ROOT / "tests" / "faults" / "site"), str(ROOT)])
@@ -124,8 +129,9 @@ class Service:
     def history(self) -> dict[str, list[dict[str, Any]]]:
         """SeriesInstanceUID to its jobs, the newest first, by the command line."""
         done = subprocess.run(
-            [PROGRAM, "jobs", "list", "--limit", "10000", "--json", "-c", self.configuration],
-            capture_output=True, text=True, check=False, timeout=120,
+            [sys.executable, "-m", "orthanc_mask2seg", "jobs", "list", "--limit", "10000", "--json", "-c",
+             str(self.configuration)],
+            capture_output=True, text=True, check=False, timeout=300, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         found: dict[str, list[dict[str, Any]]] = {}
         if done.returncode:

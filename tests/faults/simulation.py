@@ -302,7 +302,10 @@ def convert(archive: Any, masks: tuple[Series, ...], _settings: Settings, **aske
         orthanc_id=receipt.key,
     )  # fmt: skip
     return Result(
-        outcome=Outcome.CONVERTED, mask_series_uids=uids, source_series_uid=source.series_instance_uid, outputs=(output,)
+        outcome=Outcome.CONVERTED,
+        mask_series_uids=uids,
+        source_series_uid=source.series_instance_uid,
+        outputs=(output,),
     )
 
 

@@ -12,6 +12,7 @@ import io
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from pydicom import Dataset, dcmread
@@ -26,10 +27,14 @@ Points = tuple[str, ...]
 
 @dataclass(kw_only=True)
 class Version:
-    """A state of a mask series: its files, and the truth about it; `segs` is None where it must not be converted."""
+    """A state of a mask series: its files, lowest first, and the truth about it."""
 
     files: list[bytes]
-    points: Points | None
+    labels: np.ndarray
+
+    @cached_property
+    def points(self) -> Points:
+        return points_of(self.labels)
 
 
 @dataclass(kw_only=True)
@@ -52,6 +57,19 @@ class Mask:
     reasons: frozenset[str] = frozenset()
     past: list[Version] = field(default_factory=list)
     may_be_missing: bool = False
+    moments: list[Moment] = field(default_factory=list)
+
+    @property
+    def versions(self) -> list[Version]:
+        """All that it ever was, in order."""
+        return [*self.past, *([self.current] if self.current is not None else [])]
+
+    def points_at(self, moment: Moment) -> Points:
+        """The truth about a moment."""
+        labels = np.zeros_like(self.versions[0].labels)
+        for plane, version in moment.planes:
+            labels[plane] = self.versions[version].labels[plane]
+        return points_of(labels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +96,15 @@ class Pause:
 
 
 Step = Send | Delete | Pause
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What a mask series looked like from one time to another (monotonic, s): a version for each plane that is there."""
+
+    planes: tuple[tuple[int, int], ...]
+    since: float
+    until: float
 
 
 @dataclass(kw_only=True)
@@ -178,7 +205,7 @@ class _Draft:
 
     def version(self, labels: np.ndarray, name: str, number: int, *, own_uids: bool, **tags: object) -> Version:
         files = mask_series(self.image, labels, description=name, number=number, own_uids=own_uids, **tags)
-        return Version(files=[to_bytes(f) for f in files], points=points_of(labels))
+        return Version(files=[to_bytes(f) for f in files], labels=labels)
 
     def add(self, version: Version | None, uid: str, **more: object) -> Mask:
         mask = Mask(series_uid=uid, kind=self.kind, current=version, **more)  # type: ignore[arg-type]
@@ -260,7 +287,7 @@ def _more(draft: _Draft) -> None:
     else:
         draft.while_it_works()
     draft.send(whole.files[some:])
-    draft.add(whole, uid_of(whole.files[0]), past=[Version(files=whole.files[:some], points=points_of(partial))])
+    draft.add(whole, uid_of(whole.files[0]), past=[Version(files=whole.files[:some], labels=partial)])
 
 
 def _early(draft: _Draft) -> None:
@@ -335,13 +362,13 @@ def _other_patient(draft: _Draft) -> None:
 
 def _shifted(draft: _Draft) -> None:
     """Half a slice off its image."""
-    image = [i for i in draft.image]
+    image = list(draft.image)
     labels = draft.labels()
     files = mask_series(image, labels, description="mask", number=901, own_uids=True)
     for data in files:
         x, y, z = (float(v) for v in data.ImagePositionPatient)
         data.ImagePositionPatient = [x, y, round(z + 1.1, 4)]
-    version = Version(files=[to_bytes(f) for f in files], points=points_of(labels))
+    version = Version(files=[to_bytes(f) for f in files], labels=labels)
     draft.send_image()
     draft.send(version.files)
     draft.add(version, uid_of(version.files[0]), reasons=frozenset({"geometry_mismatch"}))
@@ -368,7 +395,7 @@ KINDS: dict[str, tuple[int, Callable[[_Draft], None]]] = {
 
 def points_of(labels: np.ndarray) -> Points:
     """The truth of an array of labels."""
-    return comparable(list(GRID.points(labels)[v] for v in sorted(set(np.unique(labels).tolist()) - {0})))
+    return comparable([GRID.points(labels)[v] for v in sorted(set(np.unique(labels).tolist()) - {0})])
 
 
 def comparable(segments: list[np.ndarray]) -> Points:
