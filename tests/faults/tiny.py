@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -191,9 +191,14 @@ KINDS: dict[str, tuple[int, Callable[[_Draft], None]]] = {
 }  # fmt: skip
 
 
-def tale(dice: random.Random, number: int) -> Tale:
+JOURNALLED = ("plain", "several")
+"""Stories of which the journal tells all."""
+
+
+def tale(dice: random.Random, number: int, kinds: Sequence[str] = ()) -> Tale:
     """The story of a study with that number."""
-    kind = dice.choices(list(KINDS), [weight for weight, _ in KINDS.values()])[0]
+    kinds = kinds or list(KINDS)
+    kind = dice.choices(kinds, [KINDS[k][0] for k in kinds])[0]
     draft = _Draft(dice, number)
     KINDS[kind][1](draft)
     return Tale(kind, draft.steps, draft.masks, draft.standing, draft.deleted)
