@@ -1,4 +1,4 @@
-"""A process with an engine, for the tests to kill: python job_process.py STATE SECONDS_PER_JOB [JOBS [URL [BEAT TTL]]].
+"""A process with an engine, for the tests to kill: STATE SECONDS_PER_JOB [JOBS [DEATHS [URL [BEAT TTL]]]].
 
 It writes one line to STATE/done for each job that it finishes, and dies on its own in jobs named "deadly".
 """
@@ -16,8 +16,9 @@ from orthanc_mask2seg.jobs.takeover import Pulse
 
 state, seconds = Path(sys.argv[1]), float(sys.argv[2])
 jobs = int(sys.argv[3]) if len(sys.argv) > 3 else 0
-url = sys.argv[4] if len(sys.argv) > 4 else ""
-pulse = Pulse(*map(float, sys.argv[5:7])) if len(sys.argv) > 6 else Pulse()
+deaths = int(sys.argv[4]) if len(sys.argv) > 4 else 3
+url = sys.argv[5] if len(sys.argv) > 5 else ""
+pulse = Pulse(*map(float, sys.argv[6:8])) if len(sys.argv) > 7 else Pulse()
 
 
 def request(name: str) -> JobRequest:
@@ -36,7 +37,7 @@ def run(asked: JobRequest) -> dict:
 
 
 if __name__ == "__main__":
-    engine = Engine(state, url=url, pulse=pulse)
+    engine = Engine(state, url=url, pulse=pulse, deaths=deaths)
     engine.start(run)
     for number in range(jobs):
         engine.enqueue(request(f"job{number}"))

@@ -92,6 +92,9 @@ class Engine:
         Labels of those that get results; one delivery to each runs at a time, beside the conversions.
     url
         Address of a PostgreSQL that many hosts share, where it is not the embedded database in `state`.
+    deaths
+        A job is put aside when this process has died so often while it ran. Many, where jobs run in processes of their
+        own: then it was not the job that ended this one.
 
     Raises
     ------
@@ -109,7 +112,9 @@ class Engine:
         backoff: Backoff | None = None,
         polling_seconds: float = 0.0,
         pulse: Pulse | None = None,
+        deaths: int = DEATHS_BEFORE_QUARANTINE,
     ) -> None:
+        self._deaths = deaths
         self._workers = workers
         self._destinations = tuple(destinations)
         self._backoff = backoff or Backoff()
@@ -143,7 +148,7 @@ class Engine:
         self._run, self._ended, self._lane = run, ended, lane
         _quiet()
         self._dbos = DBOS(config=_config(self._url, self.executor))
-        DBOS.workflow(name=WORKFLOW, max_recovery_attempts=DEATHS_BEFORE_QUARANTINE - 1)(self._workflow())
+        DBOS.workflow(name=WORKFLOW, max_recovery_attempts=self._deaths - 1)(self._workflow())
         if not self._workers:
             DBOS.listen_queues([])
         DBOS.launch()

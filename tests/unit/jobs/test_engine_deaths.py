@@ -17,9 +17,12 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PROGRAM.parents[1])}
 
 
 @contextmanager
-def process(state, seconds, jobs=0):
+def process(state, seconds, jobs=0, deaths=3):
     made = subprocess.Popen(
-        [sys.executable, PROGRAM, state, str(seconds), str(jobs)], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
+        [sys.executable, PROGRAM, state, str(seconds), str(jobs), str(deaths)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
     )
     try:
         yield made
@@ -82,6 +85,16 @@ def test_a_job_that_kills_its_process_three_times_is_put_aside(tmp_path):
     assert lines(tmp_path / "begun").count("deadly") == 3
     assert reader.get(deadly).error["reason"] == "quarantined"
     reader.close()
+
+
+def test_power_cuts_are_no_fault_of_the_job(tmp_path):
+    """As the service has it, whose jobs run in processes of their own."""
+    for number in range(5):
+        with process(tmp_path, 60, jobs=1, deaths=1000) as engine:
+            wait_until(lambda expected=number + 1: len(lines(tmp_path / "begun")) == expected)
+            engine.send_signal(signal.SIGKILL)
+    with process(tmp_path, 0.0, deaths=1000):
+        wait_until(lambda: states(tmp_path) == [JobState.DONE])
 
 
 def test_a_stop_lets_a_short_job_finish(tmp_path):

@@ -21,7 +21,7 @@ QUICK = ("0.3", "1.5")
 
 @contextmanager
 def host(folder, url, seconds, jobs=0, pulse=()):
-    words = [sys.executable, PROGRAM, folder, str(seconds), str(jobs), url, *pulse]
+    words = [sys.executable, PROGRAM, folder, str(seconds), str(jobs), str(DEATHS_BEFORE_QUARANTINE), url, *pulse]
     made = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
     try:
         yield made
