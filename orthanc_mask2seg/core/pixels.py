@@ -61,7 +61,6 @@ READING_ERRORS = (
     OSError,
     struct.error,
     OverflowError,
-    MemoryError,
     BytesLengthException,
     NotImplementedError,
     StopIteration,
