@@ -201,7 +201,7 @@ def _of_geometry(
     verb = "coincides" if len(pairs) == 1 else "coincide"
     text = f"{len(pairs)} of {counted(planes, 'mask plane')} {verb} with source planes within {tolerance:g} mm"
     if mask.trusted:
-        text = f"each of {counted(planes, 'mask plane')} was given the place of the source plane with its InstanceNumber"
+        text = f"each of {counted(planes, 'mask plane')} was given the place of the source plane of its number"
     evidence = [Evidence(text=text, weight=COINCIDENT if len(pairs) == planes else -0.5)]
     evidence += [
         Evidence(text=text, weight=0.0)

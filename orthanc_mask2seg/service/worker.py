@@ -133,7 +133,7 @@ def _with_what_stays(result: Result, stored: Sequence[Stored]) -> Result:
     if not stored:
         return result
     stays = tuple(f"the segmentation {old.sop_instance_uid}, made before, stays in the archive" for old in stored)
-    hint = f"{result.hint} If the earlier segmentation is wrong, delete it: mask2seg jobs undo.".strip()
+    hint = f"{result.hint} If the segmentation that was made before is wrong, delete it from the archive.".strip()
     return replace(result, evidence=(*result.evidence, *stays), hint=hint)
 
 

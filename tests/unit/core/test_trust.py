@@ -46,7 +46,7 @@ def test_borrowed_places_are_no_proof() -> None:
     found = match(borrowed, [images])
     assert isinstance(found, Match)
     texts = [e.text for e in found.candidates[0].evidence]
-    assert "each of 6 mask planes was given the place of the source plane with its InstanceNumber" in texts
+    assert "each of 6 mask planes was given the place of the source plane of its number" in texts
     assert not any("coincide" in text for text in texts)
 
 
