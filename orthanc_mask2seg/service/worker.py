@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -93,6 +93,8 @@ def make_runner(
             return _wait(request, ended, settings.partial_rest_seconds)
         if ended.outcome is Outcome.CONVERTED:
             _supersede(archive, ledger, _superseding_key(request, ended, settings), ended)
+        elif settings.merge == "series":
+            ended = _with_what_stays(ended, ledger.stored(request.series_key))
         record(archive, settings, (ended,), (series,), job_id=request.job_id)
         return ended.document()
 
@@ -124,6 +126,15 @@ def _wait(request: JobRequest, answer: NotYet, seconds: float) -> RunAgain:
         "hint": f"It is converted as it is after {seconds:g} s without news.",
     }
     return RunAgain(delay_seconds=seconds, why=why, request=replace(request, rested=True))
+
+
+def _with_what_stays(result: Result, stored: Sequence[Stored]) -> Result:
+    """A refusal that says what is still there of the time before: nothing is deleted because images came or went."""
+    if not stored:
+        return result
+    stays = tuple(f"the segmentation {old.sop_instance_uid}, made before, stays in the archive" for old in stored)
+    hint = f"{result.hint} If the segmentation that was made before is wrong, delete it from the archive.".strip()
+    return replace(result, evidence=(*result.evidence, *stays), hint=hint)
 
 
 def _superseding_key(request: JobRequest, result: Result, settings: Settings) -> ArchiveKey:

@@ -125,7 +125,8 @@ def test_a_newer_version_supersedes_what_we_stored(archive, ledger):
 @pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.FAILED, Outcome.SKIPPED])
 def test_a_newer_version_that_comes_to_nothing_leaves_the_old_alone(archive, ledger, outcome):
     run(archive, ledger, converted("old"))
-    run(archive, ledger, Result(outcome=outcome, reason="geometry_mismatch"))
+    document = run(archive, ledger, Result(outcome=outcome, reason="geometry_mismatch"))
+    assert any("stays in the archive" in text for text in document["evidence"]), "and says that it is there"
     assert archive.deleted == []
 
 
