@@ -27,11 +27,13 @@ from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.errors import ArchiveBusy, ArchiveUnreachable, Mask2SegError
 from orthanc_mask2seg.jobs.engine import Backoff
 from orthanc_mask2seg.jobs.port import JobRequest, RunAgain
-from orthanc_mask2seg.model import ArchiveKey, Outcome, OutputReport, Reason, Result, Series
+from orthanc_mask2seg.model import ArchiveKey, Outcome, OutputReport, Reason, Result, Segmentation, Series
 from orthanc_mask2seg.pacs.memory import MemoryArchive
+from orthanc_mask2seg.pacs.part10 import identity_of
 from orthanc_mask2seg.pacs.port import ChangesPage
 from orthanc_mask2seg.service.endings import note_end
 from orthanc_mask2seg.service.pipeline import NotYet
+from orthanc_mask2seg.service.storing import Gone
 from orthanc_mask2seg.service.watcher import CURSOR, Watcher
 from orthanc_mask2seg.service.worker import make_runner
 from tests.faults.in_memory import Entry, MemoryJobs, MemoryLedger
@@ -301,10 +303,17 @@ def convert(archive: Any, masks: tuple[Series, ...], _settings: Settings, **aske
         return NotYet(detail="slices are missing", missing=missing)
     contents = tuple(archive.contents(mask.instance_keys))
     content = seg_of(mask.study_instance_uid, mask.series_instance_uid, contents)
-    receipt = archive.store(content)
+    identity = identity_of(content)
+    made = Segmentation(
+        content=content, sop_instance_uid=identity.sop_instance_uid, segments=(),
+        series_instance_uid=identity.series_instance_uid,
+    )  # fmt: skip
+    kept = asked["keep"](archive, made, masks, source)
+    if isinstance(kept, Gone):
+        return Result(outcome=Outcome.SKIPPED, reason=kept.reason, detail=kept.detail, mask_series_uids=uids)
     output = OutputReport(
-        kind="SEG", sop_instance_uid=receipt.sop_instance_uid, series_uid=receipt.series_instance_uid,
-        orthanc_id=receipt.key,
+        kind="SEG", sop_instance_uid=identity.sop_instance_uid, series_uid=identity.series_instance_uid,
+        orthanc_id=kept.receipt.key,
     )  # fmt: skip
     return Result(
         outcome=Outcome.CONVERTED,
