@@ -3,8 +3,11 @@
 
 PYTHON ?= python3
 ARGS ?=
+WORKERS ?= 2
 
 BIN := .venv/bin
+# Most tests wait for a real program rather than compute. Tests of a file share its servers, so they stay together.
+PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
 GET := $(PYTHON) scripts/get_debian.py
 DEBIAN := .state/debian
 
@@ -20,13 +23,13 @@ run: ## start Orthanc, and with it the service, send a demonstration study, stay
 	@$(BIN)/python scripts/run.py $(ARGS)
 
 test: venv test-parts ## run the tests of every day (ARGS="-k name" for some)
-	$(BIN)/pytest -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
 
 test-all: venv test-parts test-all-parts ## the same, and what is too slow for every day
-	$(BIN)/pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 test-browser: venv test-parts test-all-parts ## only what needs a browser: OHIF in three versions, Orthanc's own pages
-	$(BIN)/pytest tests/browser $(ARGS)
+	$(PYTEST) tests/browser $(ARGS)
 
 venv: ## build .venv from the lock file; instant when it is there
 	@$(PYTHON) scripts/make_venv.py --dev
@@ -44,8 +47,6 @@ test-parts:
 	@$(PYTHON) scripts/get_node.py tests/readers .state/node/readers
 
 test-all-parts:
-	@$(GET) --suite bookworm --into $(DEBIAN)/bookworm-orthanc orthanc orthanc-dicomweb orthanc-python
-	@$(GET) --suite sid --into $(DEBIAN)/sid-orthanc orthanc orthanc-dicomweb orthanc-python
 	@$(PYTHON) scripts/get_ohif.py
 
 pictures: venv test-parts ## take the pictures of docs/pictures in OHIF anew

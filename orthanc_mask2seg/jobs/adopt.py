@@ -19,6 +19,7 @@ def adopt(source_url: str, target_url: str, metadata: sa.MetaData, proof: sa.Tab
         with source.connect() as reading, target.begin() as writing:
             if not sa.inspect(source).has_table(proof.name) or writing.execute(sa.select(proof).limit(1)).first():
                 return False
+            create_tables(source, metadata)  # with the columns that an earlier release did not have
             copied = False
             for table in metadata.sorted_tables:
                 if not sa.inspect(source).has_table(table.name):

@@ -81,7 +81,6 @@ class SqlLedger:
             _log.info("took over what was remembered in the state folder")
         self._engine = connect(url)
         create_tables(self._engine, _metadata)
-        _add_columns(self._engine, _stored)
 
     def close(self) -> None:
         """Close the connections."""
@@ -202,13 +201,3 @@ class SqlLedger:
         with self._engine.begin() as connection:
             for start in range(0, len(values), _CHUNK):
                 connection.execute(sa.delete(column.table).where(column.in_(values[start : start + _CHUNK])))
-
-
-def _add_columns(engine: sa.Engine, table: sa.Table) -> None:
-    """Give a table of an earlier release the columns that were added since."""
-    there = {column["name"] for column in sa.inspect(engine).get_columns(table.name)}
-    with engine.begin() as connection:
-        for column in table.columns:
-            if column.name not in there:
-                words = sa.schema.CreateColumn(column).compile(dialect=engine.dialect)
-                connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {words}"))

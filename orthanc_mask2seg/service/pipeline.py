@@ -63,7 +63,8 @@ class Task:
     sources
         Series named as sources; None for those of each mask's study.
     named_as_mask
-        A person said that these are masks: whether they look like one is not asked.
+        A person said that these are masks: whether they look like one is not asked. Where sources are named and this is
+        not said, any of the series may be the source of the others.
     rested
         A mask that lacks slices of its source is converted as it is.
     store
@@ -146,7 +147,7 @@ def run(archive: Archive, task: Task, settings: Settings) -> tuple[Result, ...] 
         settings,
         sources=task.sources,
         named_as_mask=task.named_as_mask,
-        not_sources=frozenset(m.series_instance_uid for m in masks),
+        not_sources=frozenset(m.series_instance_uid for m in masks if task.named_as_mask or task.sources is None),
     )
     results: list[Result] = []
     groups: dict[tuple[Uid, str], list[Found]] = {}

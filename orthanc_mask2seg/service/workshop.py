@@ -30,7 +30,7 @@ class Workshop(Protocol):
 
 
 class Apart:
-    """Processes for the jobs, as many as `Workers`, and one that looks, unless that part is elsewhere."""
+    """Processes for the jobs, as many as `Workers`, and one that looks, unless that part of it is elsewhere."""
 
     def __init__(self, settings: Settings, *, works: bool = True, looks: bool = True) -> None:
         self._works, self._looks_too = works, looks
