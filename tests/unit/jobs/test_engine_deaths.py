@@ -132,3 +132,19 @@ def test_waiting_for_a_later_attempt_survives(tmp_path):
         wait_until(lambda: reader.get(job_id).state is JobState.DONE)
     assert time.monotonic() - asked > 2.5
     reader.close()
+
+
+def test_a_killed_engine_goes_on_within_seconds(tmp_path, record_property):
+    """What was running when it died runs again as soon as the next one is there: nobody has to be taken for dead."""
+    with process(tmp_path, 600, jobs=1) as engine:
+        wait_until(lambda: lines(tmp_path / "begun"))
+        engine.send_signal(signal.SIGKILL)
+    started = time.monotonic()
+    with process(tmp_path, 0.0) as engine:
+        assert engine.stdout.readline() == "ready\n"
+        ready = time.monotonic()
+        wait_until(lambda: states(tmp_path) == [JobState.DONE])
+        took = time.monotonic() - ready
+    record_property("recovery_seconds", round(took, 1))
+    sys.stdout.write(f"started in {ready - started:.1f} s, recovered {took:.1f} s later\n")
+    assert took < 10
