@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from orthanc_mask2seg.jobs.database import connect, upsert
+from orthanc_mask2seg.jobs.database import connect, create_tables, upsert
 
 
 def adopt(source_url: str, target_url: str, tables: Sequence[sa.Table]) -> bool:
@@ -20,6 +20,7 @@ def adopt(source_url: str, target_url: str, tables: Sequence[sa.Table]) -> bool:
         with source.connect() as reading, target.begin() as writing:
             if any(writing.execute(sa.select(table).limit(1)).first() for table in tables):
                 return False
+            create_tables(source, tables[0].metadata)  # with the columns that an earlier release did not have
             copied = False
             for table in tables:
                 if not sa.inspect(source).has_table(table.name):

@@ -22,7 +22,7 @@ from orthanc_mask2seg.errors import (
     StoreVanished,
 )
 from orthanc_mask2seg.model import ArchiveKey, Change, Receipt, Series, Uid
-from orthanc_mask2seg.pacs.orthanc_http import CONNECTIONS, OrthancHttp
+from orthanc_mask2seg.pacs.orthanc_http import CONNECTIONS, STORE, OrthancHttp
 from orthanc_mask2seg.pacs.orthanc_json import MD5, ORTHANC_ID, UID, checked_id, headers_from, series_from, understood
 from orthanc_mask2seg.pacs.part10 import Identity, digest_of, identity_of
 from orthanc_mask2seg.pacs.port import Archive, ChangesPage, Journal
@@ -236,6 +236,10 @@ class OrthancArchive(Archive, Journal):
         _prove(self._held_digest(key), digest)
         return _receipt(identity, key, created=status != ALREADY_STORED)
 
+    def address_of(self, content: bytes) -> ArchiveKey:
+        """The key that Orthanc gives: it follows from the identifiers."""
+        return identity_of(content).instance_key
+
     def delete_instance(self, instance: ArchiveKey) -> None:
         """Delete one instance; nothing happens where it is gone already."""
         key = checked_id(instance)
@@ -416,7 +420,7 @@ class OrthancArchive(Archive, Journal):
 
     def _posted(self, content: bytes) -> dict[str, Any]:
         try:
-            reply = self._http.post("a store", "/instances", content)
+            reply = self._http.post(STORE, "/instances", content)
         except NotInArchive as error:
             raise ArchiveRejected(str(error), hint="A UID is missing in the instance.") from None
         if not isinstance(reply, dict):

@@ -27,6 +27,7 @@ from orthanc_mask2seg.service.endings import note_end
 from orthanc_mask2seg.service.leader import LEASE_SECONDS, Leader
 from orthanc_mask2seg.service.naming import naming_of
 from orthanc_mask2seg.service.orders import Orders, Steps
+from orthanc_mask2seg.service.pause import Pause
 from orthanc_mask2seg.service.status import Page, ServiceState
 from orthanc_mask2seg.service.watcher import Source, Watcher
 from orthanc_mask2seg.service.workshop import Apart, Here, Workshop
@@ -97,6 +98,7 @@ def serve(
         logs.also_to(state / LOG)
     ledger = SqlLedger(state, url)
     steps = Steps()
+    pause = Pause(stop, steps)
     workshop: Workshop = Apart(settings, works=works, looks=watches) if archive is None else Here(archive, settings)
     watcher = Leader(
         lambda: Watcher(source, ledger, engine, settings, workshop.look), engine.lease(WATCHER, LEASE_SECONDS)
@@ -109,9 +111,10 @@ def serve(
         watcher=watcher.status,
         orders=Orders(source, ledger, engine, workshop.look, steps),
         token=settings.service_token,
+        alarm=pause.alarm,
     )
     workshop.open()
-    run = deliveries.wrap(workshop.runner(ledger, steps), engine)
+    run = deliveries.wrap(pause.wrap(workshop.runner(ledger, steps)), engine)
     engine.start(run, partial(note_end, ledger), partial(lane_of, settings.merge))
     page = None
     if start_page is not None and watches and (settings.status_port or embedded):

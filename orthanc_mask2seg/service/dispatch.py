@@ -66,9 +66,15 @@ class Dispatch:
             self._passed.clear()
 
     def forget(self, key: ArchiveKey) -> None:
-        """The series is gone."""
-        if self._known.pop(key, None) is not None:
-            self._ledger.forget(key)
+        """The series is gone; where it was an image, what was made of the masks on it is to be judged again."""
+        if key not in self._known:
+            return
+        seen = self._ledger.seen(key)
+        if seen is not None and seen.verdict is Verdict.PASSED_OVER:
+            self._outdate(seen.study_instance_uid)
+            self._recheck.add(seen.study_instance_uid)
+        del self._known[key]
+        self._ledger.forget(key)
 
     def missing(self, there: set[ArchiveKey], most: int) -> list[ArchiveKey]:
         """Some of the series that are known and were not found."""

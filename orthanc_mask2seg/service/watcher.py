@@ -46,6 +46,10 @@ RELAXED_AFTER_SECONDS = 10.0
 SCANS_PER_RECHECK = 10
 UNEXPLAINED_SECONDS = 3.0
 """An instance that arrived and is in no series looked at since then asks for an early scan."""
+MOST_PENDING = 2_000
+"""With so many series under observation no more of the journal is read, and with half of them no more of a scan."""
+MOST_UNEXPLAINED = 20_000
+"""Instances that wait for their series; with more of them, only that there are some is remembered."""
 LONGEST_PAUSE_SECONDS = 10.0
 REMINDER_SECONDS = 60.0
 
@@ -161,6 +165,8 @@ class Watcher:
             kept = self._ledger.cursor(CURSOR)
             self._cursor = journal.Cursor.at(self._archive.last_change() if kept is None else kept)
         for _ in range(PAGES_PER_TICK):
+            if self._busy(MOST_PENDING):
+                break
             page = self._read(self._cursor.frontier, now)
             if page.done or not page.changes:
                 break
@@ -196,7 +202,7 @@ class Watcher:
                 self._pending[change.key] = _Pending(look_at=now, fresh=True, floor=floor)
             elif not pending.faults:
                 pending.look_at = min(pending.look_at, now + LOOK_SECONDS)
-        elif change.kind == "NewInstance":
+        elif change.kind == "NewInstance" and len(self._unexplained) < MOST_UNEXPLAINED:
             self._unexplained[change.key] = now
 
     def _save_cursor(self) -> None:
@@ -268,7 +274,13 @@ class Watcher:
 
     # --- the scan
 
+    def _busy(self, most: int) -> bool:
+        """Whether there is enough to look at; what cannot be read now does not count, as it may never go."""
+        return len(self._pending) >= most and sum(not p.faults for p in self._pending.values()) >= most
+
     def _scan_some(self, now: float) -> None:
+        if self._busy(MOST_PENDING // 2):  # the other half is for what arrives now
+            return
         if self._scan is None:
             unexplained = [k for k, t in self._unexplained.items() if now - t > UNEXPLAINED_SECONDS]
             early = bool(unexplained) and now - self._scan_started > max(5.0, 20.0 * self._scan_cost)

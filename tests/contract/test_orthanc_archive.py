@@ -26,6 +26,7 @@ from orthanc_mask2seg.errors import (
     ArchiveBusy,
     ArchiveDenied,
     ArchiveError,
+    ArchiveFull,
     ArchiveRejected,
     ArchiveUnreachable,
     ConfigurationError,
@@ -325,7 +326,7 @@ def test_redirects_are_refused(pretender: Pretender) -> None:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [(400, ArchiveRejected), (403, ArchiveDenied), (413, ArchiveRejected), (429, ArchiveBusy), (500, ArchiveBusy),
-     (503, ArchiveBusy), (507, ArchiveBusy)],
+     (503, ArchiveBusy), (507, ArchiveFull)],
 )  # fmt: skip
 def test_status_codes_become_our_faults(pretender: Pretender, status: int, kind: type[Mask2SegError]) -> None:
     body = b'{"OrthancStatus": 14, "Details": "SECRET PATIENT", "Message": "SECRET"}'

@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2] / "scripts")]
 
-from tests.faults.battery import NAMES, Battery, Options, Report
+from tests.faults.battery import NAMES, Battery, Options, Report  # noqa: E402 - see above
 
 
 def table(report: Report) -> str:

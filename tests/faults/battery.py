@@ -19,6 +19,7 @@ from typing import Any
 
 import requests
 from orthanc_server import OrthancServer
+from postgres_server import PostgresServer
 
 from tests.faults.feeder import Feeder
 from tests.faults.launch import INSIDE
@@ -59,7 +60,8 @@ class Options:
     masks, faults
         At least so many.
     setup
-        "sqlite": one service; "race": two on one Orthanc, each with its own state.
+        "sqlite": one service; "race": two on one Orthanc, each with its own state; "postgres": two hosts that watch
+        and work, with the queue on PostgreSQL, and Orthanc's index on another one.
     bug
         Name of a bug that is built into the service.
     watcher
@@ -110,6 +112,8 @@ class Battery:
         self.plan = Plan(options.seed, self.tally, without=options.without)
         self.folder = options.folder
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.queue: PostgresServer | None = None
+        self._shared: dict[str, str] = {}
         self._closing: list[Callable[[], object]] = []
         self._begun = time.monotonic()
 
@@ -132,8 +136,9 @@ class Battery:
         if "clock" not in self.options.without:
             self.clocks = {n: Clock(self.folder / f"{n}.clock", s) for n, s in SUITES.items()}
             preload = self.clocks["service"].environment
+        index = self._databases() if self.options.setup == "postgres" else ""
         self.orthanc = OrthancServer(
-            self.folder / "orthanc", settings=settings, plugins=(),
+            self.folder / "orthanc", settings=settings, plugins=(), index=index,
             clock=self.clocks["orthanc"].environment if self.clocks else None,
         )  # fmt: skip
         self._closing.append(self.orthanc.kill)
@@ -142,6 +147,15 @@ class Battery:
         for service in self.services:
             service.start()
         self.pacs = Pacs(self.orthanc.url, self.orthanc.auth)
+
+    def _databases(self) -> str:
+        """PostgreSQL for the queue, which may die, and another one for Orthanc; the address for Orthanc."""
+        self.queue, of_orthanc = (PostgresServer(self.folder / name) for name in ("queue", "index"))
+        for server in (self.queue, of_orthanc):
+            self._closing.append(server.kill)
+            server.start()
+        self._shared["DatabaseUrl"] = self.queue.create_database()
+        return of_orthanc.create_database()
 
     def _disk(self, name: str, megabytes: int) -> Disk | None:
         try:
@@ -156,9 +170,11 @@ class Battery:
         proxy = Proxy(name, ("127.0.0.1", self.orthanc.port), self.plan)
         folder = self.folder / name
         folder.mkdir(parents=True, exist_ok=True)
-        words = ("naive",) if self.options.watcher == "naive" else ("serve",)
+        words = ("watch", "work") if self.options.setup == "postgres" else ("serve",)
+        words = ("naive",) if self.options.watcher == "naive" else words
         service = Service(
-            folder, self.folder / "state" / name, proxy, self.orthanc.auth, {**SETTINGS, **self.options.settings},
+            folder, self.folder / "state" / name, proxy, self.orthanc.auth,
+            {**SETTINGS, **self._shared, **self.options.settings},
             words=words, bug=self.options.bug, preload=preload,
         )  # fmt: skip
         self._closing += [proxy.close, service.kill]
@@ -215,6 +231,7 @@ class Battery:
             acts += [self._kill_sometime] * 4 + [self._stop] * 2 + [self._kill_orthanc] * 4 + [self._stop_orthanc]
             acts += [self._fill_orthanc, self._fill_service] * 2
             acts += [self._jump] * 4 if self.clocks else []
+            acts += [self._kill_queue] * 3 if self.queue is not None else []
             self.dice.shuffle(acts)
             yield from acts
 
@@ -243,7 +260,7 @@ class Battery:
         self._note(what)
         time.sleep(self.dice.choice([0.0, 0.0, 1.0, 3.0]))
         service.start()
-        if not service.wait():
+        if self.queue is None and not service.wait():  # of several hosts, one polls and the others stand by
             self.say(f"{service.name} did not come back after: {what}")
 
     def _note(self, what: str) -> None:
@@ -274,6 +291,13 @@ class Battery:
         self.orthanc.stop()
         self._note("restart of Orthanc")
         self.orthanc.start()
+
+    def _kill_queue(self) -> None:
+        assert self.queue is not None
+        self.queue.kill()
+        self._note("kill of the database of jobs")
+        time.sleep(self.dice.uniform(0.0, 3.0))
+        self.queue.start()
 
     def _fill_orthanc(self) -> None:
         self._fill("orthanc")
@@ -329,7 +353,7 @@ class Battery:
         histories: list[History] = []
         try:
             if self.options.watcher != "naive":
-                histories = [service.history() for service in self.services]
+                histories = [s.history() for s in (self.services[:1] if self.queue is not None else self.services)]
             segmentations = self.pacs.segmentations(anew=last)
             digests = self.pacs.digests() if last else None
         except requests.RequestException as error:
@@ -342,7 +366,7 @@ class Battery:
 DISKS = (("orthanc", "orthanc/storage", 400), ("service", "state", 200))
 """Small disks: name, folder, size (MB)."""
 SUITES = {"orthanc": "trixie", "service": "bookworm"}
-NAMES = {"sqlite": ("A",), "race": ("A", "B")}
+NAMES = {"sqlite": ("A",), "race": ("A", "B"), "postgres": ("A", "B")}
 
 
 def clean(folder: Path) -> None:

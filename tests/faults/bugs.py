@@ -116,8 +116,12 @@ def _no_corrections(model: Any) -> None:
     model.Series.version = property(lambda self: f"{self.key} {sorted(self.instance_keys)}"[:200])
 
 
-def _never_superseded(worker: Any) -> None:
-    worker._supersede = lambda *_arguments: None
+def _never_superseded(keeping: Any) -> None:
+    keeping.Keeper._retired = lambda _self, _archive, _old: None
+
+
+def _not_taken_back(keeping: Any) -> None:
+    keeping.Keeper.withdraw = lambda _self, _archive: None
 
 
 def _flipped(planes: Any) -> None:
@@ -130,15 +134,15 @@ def _flipped(planes: Any) -> None:
     planes.read_planes = read
 
 
-def _deletes_the_mask(worker: Any) -> None:
-    honest = worker._supersede
+def _deletes_the_mask(keeping: Any) -> None:
+    honest = keeping.Keeper._deleted
 
-    def supersede(archive: Any, ledger: Any, key: Any, *more: Any) -> None:
-        honest(archive, ledger, key, *more)
-        for instance in archive.series(key).instance_keys[:1]:
+    def deleted(self: Any, archive: Any, old: Any) -> Any:
+        for instance in archive.series(self.request.series_key).instance_keys[:1]:
             archive.delete_instance(instance)
+        return honest(self, archive, old)
 
-    worker._supersede = supersede
+    keeping.Keeper._deleted = deleted
 
 
 def _power_cuts_count(daemon: Any) -> None:
@@ -177,8 +181,13 @@ BUGS: dict[str, Bug] = {
     ),
     "never superseded": Bug(
         says="the SEG of an earlier version stays beside the new one",
-        module="orthanc_mask2seg.service.worker",
+        module="orthanc_mask2seg.service.keeping",
         spoil=_never_superseded,
+    ),
+    "not taken back": Bug(
+        says="a SEG that was announced before a sudden end, and is not wanted any more, stays",
+        module="orthanc_mask2seg.service.keeping",
+        spoil=_not_taken_back,
     ),
     "no corrections": Bug(
         says="other pixels in the same instances are no new version",
@@ -187,7 +196,7 @@ BUGS: dict[str, Bug] = {
     ),
     "deletes the mask": Bug(
         says="an original is deleted with what is superseded",
-        module="orthanc_mask2seg.service.worker",
+        module="orthanc_mask2seg.service.keeping",
         spoil=_deletes_the_mask,
     ),
     "no settling": Bug(
@@ -277,7 +286,9 @@ def caught(name: str, folder: Path, *, histories: int = 3000) -> str:
     else:
         words = ["tests.faults", "--bug", name, "--masks", str(bug.masks), "--faults", str(bug.faults), "--calm", "60"]
         words += ["--folder", str(folder), "--without", ",".join(["clock", *bug.without])]
-    done = subprocess.run([sys.executable, "-m", *words], cwd=ROOT, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode == 0:
         return ""
     lines = done.stdout.splitlines()

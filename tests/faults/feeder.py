@@ -73,23 +73,28 @@ class Feeder(threading.Thread):
                 yield step.seconds
             elif isinstance(step, Send):
                 for file in step.files:
-                    cuts = [film for film in films if film.shows(file)]
-                    for film in cuts:
-                        film.cut()
-                    while not self._done("POST", "/instances", file):
-                        yield RETRY_SECONDS
-                    for film in cuts:
-                        film.take(file)
+                    yield from self._sent(file, [film for film in films if film.shows(file)])
                     yield step.pause
             else:
-                for film in films:
-                    film.cut()
-                while not self._done("DELETE", path_of(step)):
-                    yield RETRY_SECONDS
-                for film in films:
-                    film.deleted(step)
+                yield from self._deleted(step, films)
         for film in films:
             film.cut(time.monotonic() + 1e9)
+
+    def _sent(self, file: bytes, films: list[Film]) -> Iterator[float]:
+        for film in films:
+            film.cut()
+        while not self._done("POST", "/instances", file):
+            yield RETRY_SECONDS
+        for film in films:
+            film.take(file)
+
+    def _deleted(self, step: Delete, films: list[Film]) -> Iterator[float]:
+        for film in films:
+            film.cut()
+        while not self._done("DELETE", path_of(step)):
+            yield RETRY_SECONDS
+        for film in films:
+            film.deleted(step)
 
     def _done(self, method: str, path: str, body: bytes | None = None) -> bool:
         try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from orthanc_mask2seg.errors import StateError
-from orthanc_mask2seg.jobs.port import STALE, Ending, Job, JobRequest, JobState, Seen, Stored, Verdict
+from orthanc_mask2seg.jobs.port import STALE, Ending, Job, JobRequest, JobState, Seen, Stored, StoredState, Verdict
 from orthanc_mask2seg.model import ArchiveKey, Uid
 
 _WAITING_VERDICTS = frozenset({Verdict.REFUSED, Verdict.SKIPPED, Verdict.ENQUEUED})
@@ -85,6 +85,9 @@ class MemoryLedger:
 
     def stored(self, series_key: ArchiveKey) -> tuple[Stored, ...]:
         return tuple(one for one in self.kept.values() if one.series_key == series_key)
+
+    def announced(self, job_id: str) -> tuple[Stored, ...]:
+        return tuple(o for o in self.kept.values() if o.job_id == job_id and o.state is StoredState.ANNOUNCED)
 
     def note_stored(self, *stored: Stored) -> None:
         self.kept |= {one.orthanc_id: one for one in stored}

@@ -64,14 +64,14 @@ class Fault:
 class Latency(Fault):
     name = "latency"
 
-    def before(self, connection: socket.socket, request: Request) -> None:
+    def before(self, _connection: socket.socket, _request: Request) -> None:
         time.sleep(self.dice.uniform(0.3, 1.5))
 
 
 class Reset(Fault):
     name = "reset"
 
-    def before(self, connection: socket.socket, request: Request) -> None:
+    def before(self, connection: socket.socket, _request: Request) -> None:
         abort(connection)
 
 
@@ -80,7 +80,7 @@ class LostReply(Fault):
 
     name = "lost reply"
 
-    def send(self, connection: socket.socket, reply: Reply) -> None:
+    def send(self, connection: socket.socket, _reply: Reply) -> None:
         abort(connection)
 
 
@@ -116,7 +116,7 @@ class Silence(Fault):
 
     name = "silence"
 
-    def send(self, connection: socket.socket, reply: Reply) -> None:
+    def send(self, connection: socket.socket, _reply: Reply) -> None:
         connection.settimeout(20)
         with contextlib.suppress(OSError):
             connection.recv(1)
@@ -130,7 +130,7 @@ class Instead(Fault):
     body = b'{"HttpError":"Internal Server Error","HttpStatus":500,"OrthancStatus":-1}'
     kind = "application/json"
 
-    def before(self, connection: socket.socket, request: Request) -> None:
+    def before(self, connection: socket.socket, _request: Request) -> None:
         self.send(connection, Reply.of(self.status, self.body, self.kind))
         shut(connection)
 
@@ -163,7 +163,7 @@ class LyingError(Fault):
 
     name = "500 after delivery"
 
-    def reply(self, reply: Reply) -> Reply:
+    def reply(self, _reply: Reply) -> Reply:
         return Reply.of(500, Instead.body)
 
 

@@ -131,7 +131,8 @@ class Service:
         done = subprocess.run(
             [sys.executable, "-m", "orthanc_mask2seg", "jobs", "list", "--limit", "10000", "--json", "-c",
              str(self.configuration)],
-            capture_output=True, text=True, check=False, timeout=300, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True, text=True, check=False, timeout=300, cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         found: dict[str, list[dict[str, Any]]] = {}
         if done.returncode:

@@ -19,19 +19,23 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from greenlet import getcurrent, greenlet
+from pydicom import Dataset
 
 from orthanc_mask2seg.config import Settings
-from orthanc_mask2seg.errors import ArchiveBusy, ArchiveUnreachable, Mask2SegError
+from orthanc_mask2seg.errors import ArchiveBusy, ArchiveUnreachable, Mask2SegError, NotInArchive
 from orthanc_mask2seg.jobs.engine import Backoff
 from orthanc_mask2seg.jobs.port import JobRequest, RunAgain
-from orthanc_mask2seg.model import ArchiveKey, Outcome, OutputReport, Reason, Result, Series
+from orthanc_mask2seg.model import ArchiveKey, Outcome, OutputReport, Reason, Result, Segmentation, Series
 from orthanc_mask2seg.pacs.memory import MemoryArchive
+from orthanc_mask2seg.pacs.part10 import header_of, identity_of, series_of
 from orthanc_mask2seg.pacs.port import ChangesPage
 from orthanc_mask2seg.service.endings import note_end
 from orthanc_mask2seg.service.pipeline import NotYet
+from orthanc_mask2seg.service.storing import Gone
 from orthanc_mask2seg.service.watcher import CURSOR, Watcher
 from orthanc_mask2seg.service.worker import make_runner
 from tests.faults.in_memory import Entry, MemoryJobs, MemoryLedger
@@ -53,23 +57,38 @@ class Dead(BaseException):
 class SimulatedArchive(MemoryArchive):
     """The archive in memory, which reads no header twice."""
 
-    _read: ClassVar[dict[tuple[Any, ...], Series]] = {}
+    _homes: ClassVar[dict[ArchiveKey, ArchiveKey]] = {}
 
     def series(self, key: ArchiveKey) -> Series:
-        known = tuple((i, one.arrival) for i, one in self._instances.items() if one.identity.series_key == key)
-        content = self._instances[known[0][0]].content if known else b""
-        memo = (key, known, content)
-        found = self._read.get(memo)
-        if found is None:
-            if len(self._read) > 50_000:
-                self._read.clear()
-            found = self._read[memo] = super().series(key)
-        return found
+        known = self._instances_of(key)
+        if not known:
+            raise NotInArchive("There is no such series in memory")
+        first = _first(key, next(iter(known.values())).content)
+        arrivals = [one.arrival for one in known.values()]
+        return replace(first, instance_keys=tuple(known), last_update=str(max(arrivals)))
+
+    def headers(self, series: Series) -> tuple[Dataset, ...]:
+        return tuple(_header(self.content(key)) for key in series.instance_keys)
+
+    def _instances_of(self, series: ArchiveKey) -> dict[ArchiveKey, Any]:
+        for key in self._instances.keys() - self._homes.keys():
+            self._homes[key] = self._instances[key].identity.series_key
+        homes = self._homes
+        return {key: one for key, one in self._instances.items() if homes[key] == series}
 
     def start_anew(self) -> None:
         """The database is replaced by a copy whose journal begins at one."""
         with self._lock:
             self._sequence, self._journal = 0, []
+
+
+_header = lru_cache(maxsize=20_000)(header_of)
+
+
+@lru_cache(maxsize=20_000)
+def _first(key: ArchiveKey, content: bytes) -> Series:
+    study = identity_of(content).study_key
+    return series_of(_header(content), key=key, study_key=study, instance_keys=(), last_update="")
 
 
 @dataclass
@@ -301,10 +320,17 @@ def convert(archive: Any, masks: tuple[Series, ...], _settings: Settings, **aske
         return NotYet(detail="slices are missing", missing=missing)
     contents = tuple(archive.contents(mask.instance_keys))
     content = seg_of(mask.study_instance_uid, mask.series_instance_uid, contents)
-    receipt = archive.store(content)
+    identity = identity_of(content)
+    made = Segmentation(
+        content=content, sop_instance_uid=identity.sop_instance_uid, segments=(),
+        series_instance_uid=identity.series_instance_uid,
+    )  # fmt: skip
+    kept = asked["keep"](archive, made, masks, source)
+    if isinstance(kept, Gone):
+        return Result(outcome=Outcome.SKIPPED, reason=kept.reason, detail=kept.detail, mask_series_uids=uids)
     output = OutputReport(
-        kind="SEG", sop_instance_uid=receipt.sop_instance_uid, series_uid=receipt.series_instance_uid,
-        orthanc_id=receipt.key,
+        kind="SEG", sop_instance_uid=identity.sop_instance_uid, series_uid=identity.series_instance_uid,
+        orthanc_id=kept.receipt.key,
     )  # fmt: skip
     return Result(
         outcome=Outcome.CONVERTED,

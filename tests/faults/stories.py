@@ -100,7 +100,7 @@ Step = Send | Delete | Pause
 
 @dataclass(frozen=True)
 class Moment:
-    """What a mask series looked like from one time to another (monotonic, s): a version for each plane that is there."""
+    """What a mask series looked like from one time to another (monotonic, s): plane to version, for what is there."""
 
     planes: tuple[tuple[int, int], ...]
     since: float
