@@ -80,7 +80,7 @@ def prepare(url: str) -> None:
                 connection.execute(sa.text("PRAGMA journal_mode=WAL" if embedded else "SELECT 1"))
         finally:
             engine.dispose()
-    except (sa.exc.DatabaseError, sa.exc.ArgumentError) as error:
+    except (sa.exc.DatabaseError, sa.exc.ArgumentError, ValueError) as error:
         if embedded:
             raise StateError("the history of jobs cannot be read: the file is damaged or read-only") from error
         raise StateError(_UNREACHABLE, hint=_UNREACHABLE_HINT) from None  # its message may hold the whole address

@@ -77,10 +77,14 @@ class SqlLedger:
     def __init__(self, state: Path, url: str = "") -> None:
         url = address(state, url)
         prepare(url)
-        if not is_embedded(url) and database_file(state).exists() and adopt(database_url(state), url, _metadata, _seen):
-            _log.info("took over what was remembered in the state folder")
         self._engine = connect(url)
         create_tables(self._engine, _metadata)
+        if not is_embedded(url) and database_file(state).exists():
+            self._move_house(database_url(state), url)
+
+    def _move_house(self, source: str, target: str) -> None:
+        if adopt(source, target, (_cursor, _seen, _stored)):
+            _log.info("took along to PostgreSQL what was remembered in the state folder")
 
     def close(self) -> None:
         """Close the connections."""

@@ -12,6 +12,8 @@ from orthanc_mask2seg.model import ArchiveKey, Uid
 
 BUTTON = "button"
 """Origin of what a person waits for."""
+SCAN = "scan"
+"""Origin of what was in the archive already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +27,8 @@ class JobRequest:
     rested
         The series has been quiet for long: convert it even if slices of its source lack a mask.
     origin
-        Who asked: "watcher", "study" (its study has changed), "button", "backfill"; "delivery" for one of its results.
+        Who asked: "watcher" (it has arrived), "scan", "study" (its study has changed), "button", "backfill"; "delivery"
+        for one of its results.
     study_version
         Digest of the other series of the study, for work that is done again because they have changed.
     job_id

@@ -14,14 +14,16 @@ from pydicom import Dataset
 from orthanc_mask2seg.addresses import DestinationKind
 from orthanc_mask2seg.errors import (
     ArchiveBusy,
+    ArchiveGarbled,
     ArchiveRejected,
     ArchiveUnreachable,
     NotInArchive,
     StoreMismatch,
+    StoreVanished,
 )
 from orthanc_mask2seg.model import ArchiveKey, Change, Receipt, Series, Uid
 from orthanc_mask2seg.pacs.orthanc_http import CONNECTIONS, STORE, OrthancHttp
-from orthanc_mask2seg.pacs.orthanc_json import ORTHANC_ID, UID, checked_id, headers_from, series_from, understood
+from orthanc_mask2seg.pacs.orthanc_json import MD5, ORTHANC_ID, UID, checked_id, headers_from, series_from, understood
 from orthanc_mask2seg.pacs.part10 import Identity, digest_of, identity_of
 from orthanc_mask2seg.pacs.port import Archive, ChangesPage, Journal
 from orthanc_mask2seg.pacs.transfer import MAX_INSTANCE_BYTES, ConnectionDropped, fetched
@@ -387,7 +389,10 @@ class OrthancArchive(Archive, Journal):
             digest = self._http.fetch("a digest", f"/instances/{key}/attachments/dicom/md5")
         except NotInArchive:
             return None
-        return digest.decode("ascii", "replace").strip().lower() or None
+        text = digest.decode("ascii", "replace").strip().lower()
+        if text and not MD5.fullmatch(text):
+            raise ArchiveGarbled("The answer on a digest is none, so it may not be Orthanc's")
+        return text or None
 
     def _held_digest(self, instance: ArchiveKey) -> str | None:
         """MD5 of what Orthanc holds, downloaded where it keeps no digests; None where there is no such instance."""
@@ -430,7 +435,7 @@ def _with_study_uid() -> dict[str, str]:
 
 def _prove(held: str | None, digest: str) -> None:
     if held is None:
-        raise StoreMismatch("Orthanc said that the instance is stored, and does not hold it")
+        raise StoreVanished("Orthanc said that the instance is stored, and does not hold it")
     if held != digest:
         raise StoreMismatch("Orthanc holds this instance with other bytes than were sent")
 

@@ -39,6 +39,9 @@ WATCHER_STOP_SECONDS = 2.0
 STOP_SECONDS = 6.0
 """All in all; the engine takes up to 2 s more where its database does not answer."""
 WATCHER = "watcher"
+SUDDEN_ENDS = 1000
+"""A job is put aside after so many sudden ends of the service in the middle of it: they are power cuts, as jobs run in
+processes of their own, whose deaths the workshop counts."""
 LOCK_SECONDS = 30.0
 LOCK_RETRY_SECONDS = 0.2
 LOG = "service.log"
@@ -153,7 +156,13 @@ def _engine(settings: Settings, stop: threading.Event, *, workers: int, patient:
     labels = [destination.label for destination in settings.destinations]
     while True:
         try:
-            return Engine(Path(settings.state), workers=workers, destinations=labels, url=settings.database_url)
+            return Engine(
+                Path(settings.state),
+                workers=workers,
+                destinations=labels,
+                url=settings.database_url,
+                deaths=SUDDEN_ENDS,
+            )
         except StateError:
             if time.monotonic() > deadline or stop.wait(LOCK_RETRY_SECONDS):
                 raise

@@ -2,8 +2,10 @@
 
 The journal is polled and says where to look; a scan of all series, from time to time, finds what the journal lost.
 Either way a series becomes pending, and its index entry is read again and again until it has been quiet for long
-enough. Then it is passed over as no mask, or a job is asked for. Only then is it remembered, and only then does the
-cursor move: a service that dies in between finds the same work again, under the same name.
+enough. Then it is passed over as no mask, or it is remembered as asked for, and the job is queued. Only then does the
+cursor move. A service that dies before the memory finds the series again in the journal; one that dies before the job
+is queued has a memory without a job, which `Dispatch.reconcile` mends before each scan, the first of which is at once;
+one that dies before the cursor has moved reads the same entries again, and asks for the same job under the same name.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import Any, Protocol
 
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.errors import ArchiveDenied, ArchiveError, ArchiveUnreachable, NotInArchive
-from orthanc_mask2seg.jobs.port import JobRequest, Jobs, Ledger
+from orthanc_mask2seg.jobs.port import SCAN, JobRequest, Jobs, Ledger
 from orthanc_mask2seg.model import ArchiveKey, Change, Series
 from orthanc_mask2seg.pacs.port import Archive, ChangesPage, Journal
 from orthanc_mask2seg.service import cursor as journal
@@ -252,7 +254,7 @@ class Watcher:
         self._settle.observe(series.key, series.version, now, complete=self._complete(series, siblings))
         due = self._settle.ripe(series.key)
         if due is not None:
-            self._dispatch.ask(series, siblings, rested=due.rested)
+            self._dispatch.ask(series, siblings, rested=due.rested, origin="watcher" if pending.fresh else SCAN)
             self._drop(series.key)
 
     def _complete(self, series: Series, siblings: tuple[Series, ...]) -> bool:
