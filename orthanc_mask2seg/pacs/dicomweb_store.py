@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from typing import Any
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import BaseTag
 
+from orthanc_mask2seg.core.bounds import read_dicom
 from orthanc_mask2seg.errors import ArchiveBusy, ArchiveDenied, ArchiveError, ArchiveRejected
 from orthanc_mask2seg.pacs.dicomweb_http import DENIED_HINT, Record
 from orthanc_mask2seg.pacs.dicomweb_json import first, number
@@ -81,7 +81,7 @@ def same_instance(held: bytes, sent: bytes) -> bool:
 
 def _plain(content: bytes) -> Dataset:
     """The data set alone, without what only an encoding needs: group lengths and padding at its end."""
-    read = dcmread(io.BytesIO(content))
+    read = read_dicom(content)
     for tag in [tag for tag in read.keys() if tag.element == 0 or tag.group == _PADDING]:  # noqa: SIM118
         del read[tag]
     return read

@@ -45,7 +45,7 @@ def understood(what: str) -> Iterator[None]:
     """Turn a surprise in the shape of an answer into one of our faults."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise ArchiveRejected(f"Orthanc's answer on {what} is not understood ({type(error).__name__})") from None
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import http.client
-import io
 import json
 from dataclasses import dataclass
 from typing import Any
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 
 from orthanc_mask2seg.config import Settings
+from orthanc_mask2seg.core.bounds import read_dicom
 from orthanc_mask2seg.core.diagnosis import Finding, Level, Verdict, worst
 from orthanc_mask2seg.core.display import Seen, diagnose, verdicts
+from orthanc_mask2seg.core.pixels import READING_ERRORS
 from orthanc_mask2seg.errors import ArchiveRejected, NotInArchive
 from orthanc_mask2seg.model import Series, Uid
 from orthanc_mask2seg.pacs.orthanc_checks import Facts, check, check_service
@@ -85,8 +86,8 @@ def examine_series(archive: Archive, probe: OrthancProbe | None, series: Series)
         raise NotInArchive("The series has no instances")
     content = archive.content(series.instance_keys[-1])
     try:
-        seg = dcmread(io.BytesIO(content))
-    except (InvalidDicomError, EOFError, ValueError) as error:
+        seg = read_dicom(content)
+    except (InvalidDicomError, *READING_ERRORS) as error:
         raise ArchiveRejected(f"The instance cannot be read as DICOM ({type(error).__name__})") from None
     seen = Seen(instances=len(series.instance_keys))
     if probe is not None:
