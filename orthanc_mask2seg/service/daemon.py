@@ -88,6 +88,9 @@ def serve(
         watcher=watcher.status,
         orders=Orders(source, ledger, engine, settings, steps),
         token=settings.service_token,
+        names=settings.status_names,
+        certificate_file=settings.status_certificate_file,
+        key_file=settings.status_key_file,
     )
     engine.start(deliveries.wrap(make_runner(source, ledger, settings, steps=steps), engine), watcher.job_ended)
     page = None
@@ -137,12 +140,11 @@ def _page(start_page: StartPage, about: ServiceState, settings: Settings, *, any
 
 def _address(settings: Settings, page: Page | None) -> str:
     """Tell the plugin where we serve."""
-    host = f"[{settings.status_host}]" if ":" in settings.status_host else settings.status_host
-    return json.dumps({"serving": f"http://{host}:{page.port}" if page else ""}) + "\n"
+    return json.dumps({"serving": settings.status_url(page.port) if page else ""}) + "\n"
 
 
 def _banner(settings: Settings, page: Page | None) -> str:
-    address = f"status page http://{settings.status_host}:{page.port}/; " if page else ""
+    address = f"status page {settings.status_url(page.port)}/; " if page else ""
     return f"mask2seg {__version__} serving {archive_url(settings)}; {address}state in {settings.state}\n"
 
 

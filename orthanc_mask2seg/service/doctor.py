@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,9 +115,23 @@ def _version(facts: Facts) -> str:
     return str(facts.system.get("Version", ""))
 
 
+def _connection(settings: Settings) -> http.client.HTTPConnection:
+    """To the status page; with TLS only to who has the very certificate of the settings, whatever its name."""
+    host, port = settings.status_host, settings.status_port
+    if not settings.status_certificate_file:
+        return http.client.HTTPConnection(host, port, timeout=HEALTH_SECONDS)
+    context = ssl.create_default_context(cafile=settings.status_certificate_file)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.check_hostname = False
+    return http.client.HTTPSConnection(host, port, timeout=HEALTH_SECONDS, context=context)
+
+
 def _health(settings: Settings) -> dict[str, Any] | None:
     """What the service's status page says; None where nobody answers, or somebody else."""
-    connection = http.client.HTTPConnection(settings.status_host, settings.status_port, timeout=HEALTH_SECONDS)
+    try:
+        connection = _connection(settings)
+    except OSError:
+        return None  # the certificate is not readable here
     try:
         connection.request("GET", "/healthz")
         document = json.loads(connection.getresponse().read(1 << 20))
