@@ -21,8 +21,8 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 MAXIMUM_INFLATED_BYTES = 1 << 29
 """Bytes of a deflated data set (PS3.5 section A.5) after it is inflated."""
 
-MAXIMUM_ITEMS = 1 << 20
-"""Items of sequences in a file, and fragments of its pixel data: each costs a kilobyte of memory."""
+MAXIMUM_ITEMS = 1 << 18
+"""Items of sequences in a file, and fragments of its pixel data: each costs a kilobyte of memory and 25 microseconds."""
 
 MAXIMUM_PIXELS = 1 << 29
 """Samples of one instance: 2000 slices of 512 x 512."""
@@ -47,8 +47,13 @@ class TooLarge(ValueError):
     """A file would take more memory than any mask of a patient. The message holds numbers only."""
 
 
-def read_dicom(content: bytes, *, stop_before_pixels: bool = False) -> FileDataset:
+def read_dicom(content: bytes, *, stop_before_pixels: bool = False, most_items: int = MAXIMUM_ITEMS) -> FileDataset:
     """Read a DICOM file, with or without preamble, from anybody.
+
+    Parameters
+    ----------
+    most_items
+        Items of sequences that are read; a segmentation of many frames has many.
 
     Raises
     ------
@@ -58,13 +63,13 @@ def read_dicom(content: bytes, *, stop_before_pixels: bool = False) -> FileDatas
         Whatever pydicom raises on a file that is not right, `zlib.error` included.
     """
     if _DEFLATED in content:
-        check_inflated(io.BytesIO(content))
-    if (items := content.count(_ITEM)) > MAXIMUM_ITEMS:
-        raise TooLarge(f"{items} items of sequences; at most {MAXIMUM_ITEMS} are read")
+        check_inflated(io.BytesIO(content), most_items)
+    if (items := content.count(_ITEM)) > most_items:
+        raise TooLarge(f"{items} items of sequences; at most {most_items} are read")
     return dcmread(io.BytesIO(content), stop_before_pixels=stop_before_pixels, force=True)
 
 
-def check_inflated(file: BinaryIO) -> None:
+def check_inflated(file: BinaryIO, most_items: int = MAXIMUM_ITEMS) -> None:
     """Raise `TooLarge` where a file holds a deflated data set that is; the position in the file stays as it is."""
     start = file.tell()
     read_preamble(file, force=True)
@@ -74,8 +79,8 @@ def check_inflated(file: BinaryIO) -> None:
             total, items = total + len(block), items + block.count(_ITEM)
             if total > MAXIMUM_INFLATED_BYTES:
                 raise TooLarge(f"more than {MAXIMUM_INFLATED_BYTES} bytes after inflating, which is the most")
-            if items > MAXIMUM_ITEMS:
-                raise TooLarge(f"more than {MAXIMUM_ITEMS} items of sequences after inflating, which is the most")
+            if items > most_items:
+                raise TooLarge(f"more than {most_items} items of sequences after inflating, which is the most")
     file.seek(start)
 
 

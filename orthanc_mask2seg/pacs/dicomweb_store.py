@@ -31,6 +31,10 @@ _NOT_AUTHORISED = 0x0124
 _MEANINGS = {0x0122: "it does not take segmentations", 0x0111: "it holds another instance of this UID"}
 
 
+MOST_ITEMS = 1 << 21
+"""Items of sequences in a file that we wrote: ten for each of its frames."""
+
+
 def judge(status: int, reply: Record, sop_instance_uid: str) -> ArchiveError | None:
     """Why an instance was not stored, as the archive says; None where it says that it was.
 
@@ -81,7 +85,7 @@ def same_instance(held: bytes, sent: bytes) -> bool:
 
 def _plain(content: bytes) -> Dataset:
     """The data set alone, without what only an encoding needs: group lengths and padding at its end."""
-    read = read_dicom(content)
+    read = read_dicom(content, most_items=MOST_ITEMS)
     for tag in [tag for tag in read.keys() if tag.element == 0 or tag.group == _PADDING]:  # noqa: SIM118
         del read[tag]
     return read

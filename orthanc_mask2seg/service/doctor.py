@@ -23,6 +23,9 @@ from orthanc_mask2seg.pacs.orthanc_probe import OrthancProbe
 from orthanc_mask2seg.pacs.orthanc_rest import OrthancArchive
 from orthanc_mask2seg.pacs.port import Archive
 
+MOST_SEG_ITEMS = 1 << 21
+"""Items of sequences in a segmentation: ten for each of its frames."""
+
 HEALTH_SECONDS = 5.0
 
 
@@ -87,7 +90,7 @@ def examine_series(archive: Archive, probe: OrthancProbe | None, series: Series)
         raise NotInArchive("The series has no instances")
     content = archive.content(series.instance_keys[-1])
     try:
-        seg = read_dicom(content)
+        seg = read_dicom(content, most_items=MOST_SEG_ITEMS)
     except (InvalidDicomError, *READING_ERRORS) as error:
         raise ArchiveRejected(f"The instance cannot be read as DICOM ({type(error).__name__})") from None
     seen = Seen(instances=len(series.instance_keys))
