@@ -52,7 +52,9 @@ def _files() -> Iterator[bytes]:
 def _answers() -> Iterator[bytes]:
     made = study(Grid(rows=32, columns=32, planes=3))
     yield json.dumps([data.to_json_dict(bulk_data_threshold=64) for data in made.mask]).encode()
-    yield b'[{"0020000D":{"vr":"UI","Value":["1.2"]},"0020000E":{"vr":"UI","Value":["1.2.3"]},"00201209":{"vr":"IS","Value":[3]}}]'
+    uids = {"0020000D": "1.2", "0020000E": "1.2.3"}
+    record = {tag: {"vr": "UI", "Value": [uid]} for tag, uid in uids.items()}
+    yield json.dumps([record | {"00201209": {"vr": "IS", "Value": [3]}}]).encode()
 
 
 def _orthanc() -> Iterator[bytes]:
@@ -81,7 +83,7 @@ def _multiparts() -> Iterator[bytes]:
 
 
 def _configurations() -> Iterator[bytes]:
-    yield b'// x\n{"HttpPort": 8042, "Mask2Seg": {"SettleSeconds": 2, "Rules": [{"Mask": true, "SeriesDescription": "a*"}]}}'
+    yield b'// x\n{"HttpPort": 8042, "Mask2Seg": {"SettleSeconds": 2, "Rules": [{"SeriesDescription": "a*"}]}}'
     destination = {"Kind": "dicomweb", "Url": "https://a/b", "TokenFile": "x"}
     section = {"Destinations": [destination], "Viewers": ["ohif>=3.11"], "OrthancUrl": "http://${A:-b}", "Workers": 2}
     yield json.dumps({"SslEnabled": True, "RegisteredUsers": {"a": "b"}, "Mask2Seg": section}).encode()

@@ -118,7 +118,7 @@ class _Headers(MemoryArchive):
         super().__init__()
         self._headers = headers
 
-    def headers(self, series: Series) -> tuple[Dataset, ...]:
+    def headers(self, series: Series) -> tuple[Dataset, ...]:  # noqa: ARG002
         return self._headers
 
 
