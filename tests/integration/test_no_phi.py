@@ -165,6 +165,10 @@ def test_the_service_and_the_command_line(service: Service, orthanc: OrthancServ
         "the status page": list(answers.values()),
         "labels and metadata": everything_about(orthanc),
     }
+    assert service.process is not None
+    places["arguments"] = [Path(f"/proc/{service.process.pid}/cmdline").read_bytes()]
+    secret = orthanc.password.encode()
+    assert not [name for name, texts in places.items() if any(secret in text for text in texts)]
     assert len(state) >= 2
     assert any(b"refused" in text for text in state.values()), "the state is searched where it is"
     assert {"converted", "refused"} <= {(job["result"] or {}).get("outcome") for job in jobs}
