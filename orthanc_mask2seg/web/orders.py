@@ -20,7 +20,7 @@ _NO_MARKUP = {ord(c): f"\\u{ord(c):04x}" for c in "<>&"}
 
 
 class AsciiJson(JSONResponse):
-    """JSON whose text steers no terminal that it is printed on, nor its direction: all but ASCII and markup is escaped."""
+    """JSON whose text steers no terminal: all that is not ASCII is escaped, and what markup is made of."""
 
     def render(self, content: Any) -> bytes:
         """Encode."""

@@ -31,7 +31,7 @@ from tests.builders import Grid, image_series, mask_series, to_bytes
 from tests.hostile.files import hostile
 
 PROGRAM = Path(sys.executable).parent / "mask2seg"
-PER_STUDY = 8
+PER_STUDY = 1
 MOST_MEGABYTES = 3000
 """Resident memory of the service, its workers apart: three times the largest single thing that it may read."""
 QUIET_SECONDS = 20.0
