@@ -22,7 +22,7 @@ MAXIMUM_INFLATED_BYTES = 1 << 29
 """Bytes of a deflated data set (PS3.5 section A.5) after it is inflated."""
 
 MAXIMUM_ITEMS = 1 << 18
-"""Items of sequences in a file, and fragments of its pixel data: each costs a kilobyte of memory and 25 microseconds."""
+"""Items of sequences in a file, and fragments of its pixel data: each costs a kilobyte of memory."""
 
 MAXIMUM_PIXELS = 1 << 29
 """Samples of one instance: 2000 slices of 512 x 512."""
