@@ -40,18 +40,23 @@ def main() -> int:
 def bill(folder: Path, sbom: Path) -> int:
     """Write the bill of materials, the same for the same lock file; returns how many packages it has."""
     sbom.parent.mkdir(parents=True, exist_ok=True)
-    words = [folder / "cyclonedx-py", "requirements", "--output-reproducible", "--of", "JSON", "-o", sbom, LOCK]
+    program, target, lock = str(folder / "cyclonedx-py"), str(sbom), str(LOCK)
+    words = [program, "requirements", "--output-reproducible", "--of", "JSON", "-o", target, lock]
     subprocess.run(words, check=True, timeout=PATIENCE_S, capture_output=True)
     return len(json.loads(sbom.read_text(encoding="utf-8"))["components"])
 
 
 def vulnerabilities(folder: Path) -> list[str] | None:
     """A line for each that is known; None where nobody could be asked."""
-    words = [folder / "pip-audit", "--require-hashes", "--disable-pip", "--progress-spinner", "off", "-f", "json"]
+    words = [str(folder / "pip-audit"), "--require-hashes", "--disable-pip", "--progress-spinner", "off", "-f", "json"]
     for service in ("osv", "pypi"):
         try:
             done = subprocess.run(
-                [*words, "-s", service, "-r", LOCK], check=False, timeout=PATIENCE_S, capture_output=True, text=True
+                [*words, "-s", service, "-r", str(LOCK)],
+                check=False,
+                timeout=PATIENCE_S,
+                capture_output=True,
+                text=True,
             )
         except subprocess.TimeoutExpired:
             continue

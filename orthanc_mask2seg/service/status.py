@@ -11,6 +11,7 @@ from typing import Any
 
 from orthanc_mask2seg.jobs.port import Jobs
 from orthanc_mask2seg.service.orders import Orders
+from orthanc_mask2seg.service.pause import Alarm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +91,8 @@ class ServiceState:
         Names that browsers may call the page by, beside those of this machine.
     certificate_file, key_file
         For TLS (PEM); '' for none.
+    alarm
+        Why the service is paused, if it is.
     """
 
     version: str
@@ -102,6 +105,7 @@ class ServiceState:
     names: tuple[str, ...] = ()
     certificate_file: str = ""
     key_file: str = ""
+    alarm: Callable[[], Alarm | None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
