@@ -65,9 +65,7 @@ class Made:
         """SOPInstanceUID of a slice."""
         return generate_uid(entropy_srcs=[series_uid, str(plane)])
 
-    def _file(
-        self, plane: int, pixels: npt.NDArray[np.int16], series_uid: str, description: str, number: int
-    ) -> bytes:
+    def _file(self, plane: int, pixels: npt.NDArray[np.int16], series_uid: str, description: str, number: int) -> bytes:
         data = FileDataset("", {}, file_meta=FileMetaDataset(), preamble=b"\0" * 128)
         data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = CTImageStorage
