@@ -9,7 +9,7 @@ GET := $(PYTHON) scripts/get_debian.py
 DEBIAN := .state/debian
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-browser test-all-parts pictures venv test-parts lint docs format lock
+.PHONY: bench help run test test-all test-browser test-all-parts pictures venv test-parts lint docs format lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,9 @@ test-all-parts:
 
 pictures: venv test-parts ## take the pictures of docs/pictures in OHIF anew
 	$(BIN)/pytest tests/browser/ohif -k every_voxel --pictures docs/pictures
+
+bench: venv test-parts ## how fast, against named peers, as ratios (FULL=1 for all cases, CASES=S,M for some)
+	PYTHONPATH=scripts $(BIN)/python -m bench.run $(if $(FULL),--full) $(if $(CASES),--cases $(CASES))
 
 lint: venv ## style, types, and who may import whom
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from types import TracebackType
@@ -20,6 +21,7 @@ from orthanc_mask2seg.errors import (
     StoreMismatch,
 )
 from orthanc_mask2seg.model import ArchiveKey, Change, Receipt, Series, Uid
+from orthanc_mask2seg.pacs.beginnings import FIRST_LOOKS, SPARE, NotReadableError, header_length, headers
 from orthanc_mask2seg.pacs.orthanc_http import CONNECTIONS, OrthancHttp
 from orthanc_mask2seg.pacs.orthanc_json import ORTHANC_ID, UID, checked_id, headers_from, series_from, understood
 from orthanc_mask2seg.pacs.part10 import Identity, digest_of, identity_of
@@ -41,6 +43,9 @@ DICOMWEB_ROOT = "/dicom-web"
 NOTE = 4321
 """Number of the metadata that holds our note on a series: every Orthanc takes numbers from 1024 on as they are."""
 _COLLECTIONS = {DestinationKind.PEER: "peers", DestinationKind.MODALITY: "modalities"}
+
+FIRST_WITH_PARTS = (1, 12, 5)
+"""The Orthanc that began to understand HTTP's Range."""
 
 ALREADY_STORED = "AlreadyStored"
 FILTERED_OUT = "FilteredOut"
@@ -82,6 +87,7 @@ class OrthancArchive(Archive, Journal):
         self._verify_downloads = verify_downloads
         self._study_uids: dict[str, Uid] = {}
         self._labels: bool | None = None
+        self._parts: bool | None = None
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -176,10 +182,46 @@ class OrthancArchive(Archive, Journal):
             return tuple(series_from(record, uid) for record in records)
 
     def headers(self, series: Series) -> tuple[Dataset, ...]:
-        """One data set per instance, in one request.
+        """One data set per instance: from the first bytes of its file, or from Orthanc's index.
 
-        Private and binary elements are missing, values longer than 256 characters are empty, and all text is UTF-8.
+        Private elements are missing. From the index, which answers for all instances at once, but opens each file for
+        it, binary elements are missing as well, values longer than 256 characters are empty, and all text is UTF-8.
         """
+        if series.instance_keys and self._sends_parts():
+            try:
+                return self._headers_from_files(series)
+            except (NotReadableError, ArchiveRejected):
+                pass  # a header that is longer or written otherwise, or a file that is shorter than what was asked for
+        return self._headers_from_index(series)
+
+    def _headers_from_files(self, series: Series) -> tuple[Dataset, ...]:
+        first, *others = series.instance_keys
+        beginning, length = self._first_look(first)
+        beginnings = fetched(lambda key: self._beginning(key, length), others, CONNECTIONS)
+        return tuple(headers((beginning, *beginnings)))
+
+    def _first_look(self, instance: ArchiveKey) -> tuple[bytes, int]:
+        """The beginning of a file, and how much of others like it is needed."""
+        for look in FIRST_LOOKS:
+            beginning = self._beginning(instance, look)
+            try:
+                return beginning, header_length(beginning) + SPARE
+            except NotReadableError:
+                continue
+        raise NotReadableError
+
+    def _beginning(self, instance: ArchiveKey, length: int) -> bytes:
+        path = f"/instances/{checked_id(instance)}/attachments/dicom/data"
+        return self._http.fetch_tagged("the beginning of an instance", path, first=length)[0]
+
+    def _sends_parts(self) -> bool:
+        """Whether Orthanc sends parts of files: from 1.12.5 on; a later one names no number but "mainline"."""
+        if self._parts is None:
+            numbers = re.match(r"(\d+)\.(\d+)\.(\d+)", str(self.system().get("Version")))
+            self._parts = numbers is None or tuple(map(int, numbers.groups())) >= FIRST_WITH_PARTS
+        return self._parts
+
+    def _headers_from_index(self, series: Series) -> tuple[Dataset, ...]:
         key = checked_id(series.key)
         answer = self._http.index(
             "the headers of a series", lambda client: client.get_series_id_instances_tags(key, {"short": ""})
@@ -204,10 +246,11 @@ class OrthancArchive(Archive, Journal):
     def content(self, instance: ArchiveKey) -> bytes:
         """The DICOM file of an instance, compared with the MD5 that Orthanc keeps."""
         if not self._verify_downloads:
-            return self._downloaded(instance)
+            return self._downloaded(instance)[0]
         for _ in range(2):
-            content = self._downloaded(instance)
-            if self._kept_digest(instance) in {None, digest_of(content)}:
+            content, tag = self._downloaded(instance)
+            digest = digest_of(content)
+            if tag.strip('"').endswith(f"-{digest}") or self._kept_digest(instance) in {None, digest}:
                 return content
         raise ArchiveUnreachable("An instance arrives with other bytes than Orthanc took in")
 
@@ -373,8 +416,9 @@ class OrthancArchive(Archive, Journal):
         with understood("a look-up"):
             return [ArchiveKey(checked_id(entry["ID"])) for entry in found if entry["Type"] == level]
 
-    def _downloaded(self, instance: ArchiveKey) -> bytes:
-        return self._http.fetch("an instance", f"/instances/{checked_id(instance)}/file")
+    def _downloaded(self, instance: ArchiveKey) -> tuple[bytes, str]:
+        """The file of an instance, and its ETag: a revision and the MD5 that Orthanc keeps."""
+        return self._http.fetch_tagged("an instance", f"/instances/{checked_id(instance)}/attachments/dicom/data")
 
     def _kept_digest(self, instance: ArchiveKey) -> str | None:
         """MD5 that Orthanc computed when the instance arrived; None where it keeps none, or no such instance."""
@@ -391,7 +435,7 @@ class OrthancArchive(Archive, Journal):
         if digest is not None:
             return digest
         try:
-            return digest_of(self._downloaded(instance))
+            return digest_of(self._downloaded(instance)[0])
         except NotInArchive:
             return None
 

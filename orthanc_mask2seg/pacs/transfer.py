@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.response import BaseHTTPResponse
 
 from orthanc_mask2seg.errors import (
     ArchiveBusy,
@@ -107,12 +108,12 @@ class Adapter(HTTPAdapter):
         super().init_poolmanager(connections, maxsize, block, blocksize=BLOCK, **pool_kwargs)
 
 
-def received(response: requests.Response, max_bytes: int, seconds: float) -> bytes:
+def received(response: BaseHTTPResponse, max_bytes: int, seconds: float) -> bytes:
     """Read an answer block by block, watching its size and the time that it takes."""
     refuse_compressed(response.headers.get("Content-Encoding"))
     guard = Guard(max_bytes, seconds)
     body = io.BytesIO()
-    while block := response.raw.read1(BLOCK, decode_content=False):
+    while block := response.read1(BLOCK, decode_content=False):
         guard.passed(len(block))
         body.write(block)
     return body.getvalue()
