@@ -103,6 +103,8 @@ class Series:
     instance_count
         How many instances the archive counts, where that is its only mark of an arrival. `instance_keys` may then be
         empty in a scan of all series.
+    folder_names
+        Of the folders that hold it, the nearest first, where a person named these; an archive has none.
     """
 
     key: ArchiveKey
@@ -117,6 +119,7 @@ class Series:
     instance_keys: tuple[ArchiveKey, ...] = ()
     last_update: str = ""
     instance_count: int | None = None
+    folder_names: tuple[str, ...] = ()
 
     @property
     def version(self) -> str:
@@ -307,13 +310,20 @@ class Segmentation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentReport:
-    """A segment as the result document shows it."""
+    """A segment as the result document shows it.
+
+    Attributes
+    ----------
+    needs_coding
+        No code is known for its name, so that its category and type are general ones.
+    """
 
     number: int
     label: str
     voxels: int
     volume_mm3: float | None
     type_code: str
+    needs_coding: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

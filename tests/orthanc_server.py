@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import orthanc_tree
 import requests
@@ -19,6 +20,7 @@ PORTS = range(20000, 32000)
 
 READY_S = 30
 DICOMWEB = ("libOrthancDicomWeb.so",)
+POSTGRESQL = ("libOrthancPostgreSQLIndex.so",)
 
 
 class OrthancServer:
@@ -36,6 +38,11 @@ class OrthancServer:
         Files of plugins: names of those that the suite has, or paths.
     settings
         Orthanc's settings, over those that are here by default.
+    index
+        Address of a PostgreSQL database (`PostgresServer.create_database`) for Orthanc's index, instead of SQLite.
+        Several Orthancs may share it, if they share the storage too.
+    storage
+        Folder of the storage, where another Orthanc has it already.
     """
 
     username = "tester"
@@ -48,14 +55,18 @@ class OrthancServer:
         suite: str = orthanc_tree.SUITE,
         plugins: Sequence[str | Path] = DICOMWEB,
         settings: Mapping[str, Any] | None = None,
+        index: str = "",
+        storage: Path | None = None,
     ) -> None:
         self.folder = folder.absolute()
         self.suite = suite
         self.port = free_port()
         self.configuration = self.folder / "orthanc.json"
-        self.storage = self.folder / "storage"
-        self._tree = orthanc_tree.fetch(suite)
+        self.storage = storage or self.folder / "storage"
+        self._tree = orthanc_tree.fetch(suite, postgresql=bool(index))
+        plugins = (*plugins, *POSTGRESQL) if index else plugins
         self._child: Child | None = None
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.storage.mkdir(parents=True, exist_ok=True)
         document = {
             "Name": f"test {suite}",
@@ -68,6 +79,7 @@ class OrthancServer:
             "DicomServerEnabled": False,
             "Plugins": [str(orthanc_tree.plugins(self._tree) / plugin) for plugin in plugins],
             "DicomWeb": {"Enable": True, "Root": "/dicom-web/", "SeriesMetadata": "Full"},
+            **({"PostgreSQL": _postgresql(index)} if index else {}),
             **(settings or {}),
         }
         self.configuration.write_text(json.dumps(document, indent=2), encoding="utf-8")
@@ -148,6 +160,22 @@ class OrthancServer:
             return requests.get(f"{self.url}/system", auth=self.auth, timeout=5).ok
         except requests.ConnectionError:
             return False
+
+
+def _postgresql(url: str) -> dict[str, Any]:
+    address = urlsplit(url)
+    return {
+        "EnableIndex": True,
+        "EnableStorage": False,
+        "Host": address.hostname,
+        "Port": address.port,
+        "Database": address.path.removeprefix("/"),
+        "Username": unquote(address.username or ""),
+        "Password": unquote(address.password or ""),
+        "Lock": False,
+        "EnableSsl": False,
+        "TransactionMode": "ReadCommitted",
+    }
 
 
 def free_port() -> int:

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from pydicom import DataElement, Dataset
+from pydicom.tag import BaseTag
 
-from orthanc_mask2seg.core.pixels import TELLING_GROUPS, Decoded, decode
+from orthanc_mask2seg.core.pixels import Decoded, decode, is_telling
 from orthanc_mask2seg.model import Refusal
 
 _PREAMBLE = 128
@@ -87,7 +88,7 @@ class _Pattern:
         for tag, vr, value in _elements(content):
             if tag in {_CLASS, _INSTANCE}:
                 named[tag] = str(value, "ascii").rstrip(" \0")
-            elif tag >> 16 in TELLING_GROUPS:
+            elif is_telling(BaseTag(tag)):
                 seen += 1
                 expected = self.telling.get(tag)
                 if expected is None or expected[0] != vr or (expected[1] != value and not _varies(tag, vr, value)):
@@ -120,7 +121,7 @@ def _pattern_of(content: bytes, decoded: Decoded) -> _Pattern | None:
     stored = int(header.get("BitsStored") or bits)
     limits = (-(2 ** (stored - 1)), 2 ** (stored - 1) - 1) if signed else (0, 2**stored - 1)
     try:
-        telling = {e.tag: (e.vr, bytes(e.value)) for e in _elements(content) if e.tag >> 16 in TELLING_GROUPS}
+        telling = {e.tag: (e.vr, bytes(e.value)) for e in _elements(content) if is_telling(BaseTag(e.tag))}
         described = {e.tag: e for e in header if int(e.tag) >> 16 == _PIXELS >> 16}
         pattern = _Pattern(telling, described, (frames.shape[1], frames.shape[2]), kind, limits)
         again = pattern.decode(content)

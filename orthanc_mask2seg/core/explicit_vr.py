@@ -33,12 +33,12 @@ def element_head(tag: int, vr: str, length: int) -> bytes:
 
 def uid(tag: int, value: str) -> bytes:
     """A UI element."""
-    return element(tag, "UI", _even(value.encode("ascii"), b"\0"))
+    return element(tag, "UI", _even(value.encode("latin-1"), b"\0"))
 
 
 def text(tag: int, vr: str, value: str) -> bytes:
-    """An element of ASCII text."""
-    return element(tag, vr, _even(value.encode("ascii"), b" "))
+    """An element of text of the default character set."""
+    return element(tag, vr, _even(value.encode("latin-1"), b" "))
 
 
 def item_head(length: int) -> bytes:

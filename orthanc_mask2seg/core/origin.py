@@ -5,6 +5,7 @@ The mask is never named in ReferencedSeriesSequence, where viewers look for the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from pydicom import Dataset
@@ -40,12 +41,13 @@ def source_images(sources: Iterable[Reference], masks: Iterable[Reference], know
     sources
         Source images that have a frame.
     masks
-        Instances of the masks; those that share their SOPInstanceUIDs with the source's are left out.
+        Instances of the masks; those that share their SOPInstanceUIDs with the source's are left out, and what can be
+        no UID.
     known
         SOPInstanceUIDs of the whole source.
     """
     items = [_item(one, _SOURCE) for one in dict.fromkeys(sources)]
-    items += [_item(one, _MASK) for one in masks if one[1] not in known]
+    items += [_item(one, _MASK) for one in masks if one[1] not in known and _may_be_uid(one)]
     return sequence(SOURCE_IMAGE, items)
 
 
@@ -71,6 +73,11 @@ def name_masks(data: Dataset, series_uids: Iterable[Uid]) -> None:
     item.ContributionDescription = f"Converted from mask series {series}"[:LONGEST_DESCRIPTION]
     item.PurposeOfReferenceCodeSequence = [_coded(EQUIPMENT)]
     data.ContributingEquipmentSequence = DicomSequence([*(data.get("ContributingEquipmentSequence") or ()), item])
+
+
+def _may_be_uid(instance: Reference) -> bool:
+    """Whether both are of digits and dots: a component with a leading zero, against PS3.5, is what archives hold."""
+    return all(re.fullmatch(r"[0-9.]{1,64}", uid) for uid in instance)
 
 
 def _item(reference: Reference, purpose: bytes = b"") -> bytes:

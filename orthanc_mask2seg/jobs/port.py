@@ -34,6 +34,8 @@ class JobRequest:
         Where a result goes, and which; `version` is then its SOPInstanceUID.
     named_as_mask
         A person said that this is a mask: whether it looks like one is not asked.
+    deaths
+        How often the process that worked on it died.
     """
 
     series_key: ArchiveKey
@@ -47,6 +49,7 @@ class JobRequest:
     destination: str = ""
     instance_key: str = ""
     named_as_mask: bool = False
+    deaths: int = field(default=0, compare=False)
 
     @property
     def key(self) -> str:
@@ -199,6 +202,24 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a job ended: what a worker tells the watcher, which may be on another host.
+
+    Attributes
+    ----------
+    study_instance_uid
+        The study to look at again, as what the mask lacks may have come meanwhile; empty if there is no need.
+    is_image
+        The series turned out to be an image: the other masks of the study may belong to it.
+    """
+
+    study_instance_uid: Uid
+    outcome: str
+    reason: str = ""
+    is_image: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
     """An instance that this service stored in the archive for a mask series."""
 
@@ -221,6 +242,18 @@ class Ledger(Protocol):
 
     def remember(self, *seen: Seen) -> None:
         """Remember what became of series, in place of what was known of them."""
+
+    def end(self, seen: Seen, ending: Ending) -> None:
+        """Remember how the job on a version of a series ended, and tell the watcher, wherever it is."""
+
+    def tell(self, ending: Ending) -> None:
+        """Tell the watcher of a job that is nothing to remember."""
+
+    def endings(self, most: int) -> tuple[Ending, ...]:
+        """Take what the workers told since."""
+
+    def mark_stale(self, *series_keys: ArchiveKey) -> None:
+        """Note that the studies of these masks have got other images since they were asked for."""
 
     def forget(self, *series_keys: ArchiveKey) -> None:
         """Forget series that are gone from the archive."""

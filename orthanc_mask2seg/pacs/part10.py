@@ -24,7 +24,7 @@ from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 from pydicom.valuerep import IS, VR, DSfloat
 
-from orthanc_mask2seg.core.pixels import TELLING_GROUPS
+from orthanc_mask2seg.core.pixels import is_telling
 from orthanc_mask2seg.errors import ArchiveRejected
 from orthanc_mask2seg.model import ArchiveKey, Series, Uid
 
@@ -201,7 +201,7 @@ def is_useful(element: DataElement | RawDataElement) -> bool:
     if element.value is not None and len(element.value) > LONGEST_VALUE:
         return False
     vr = element.VR or _vr_of(element.tag)
-    if element.tag.group in TELLING_GROUPS:
+    if is_telling(element.tag):
         return True  # unreadable or not: who decides on the series has to see it
     if vr in _NUMBERS_IN_TEXT:
         return _are_numbers(vr, element.value or b"")

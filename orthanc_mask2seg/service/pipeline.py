@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -21,6 +21,7 @@ from orthanc_mask2seg.core.fractional import convert_fractional, probabilities
 from orthanc_mask2seg.core.mask_planes import read_planes, read_probabilities
 from orthanc_mask2seg.core.match import Match
 from orthanc_mask2seg.core.pixels import StoredArray
+from orthanc_mask2seg.core.plane_headers import integer
 from orthanc_mask2seg.core.verify import same_but_for_software
 from orthanc_mask2seg.core.viewers import parse_viewers
 from orthanc_mask2seg.core.wording import counted
@@ -62,7 +63,8 @@ class Task:
     sources
         Series named as sources; None for those of each mask's study.
     named_as_mask
-        A person said that these are masks: whether they look like one is not asked.
+        A person said that these are masks: whether they look like one is not asked. Where sources are named and this is
+        not said, any of the series may be the source of the others.
     rested
         A mask that lacks slices of its source is converted as it is.
     store
@@ -71,6 +73,8 @@ class Task:
         There is room for one segmentation only.
     progress
         Told the name of each step when another one begins: match, read, convert, store.
+    sized
+        Told how large the work is, as the headers say: bytes of pixels of the masks, planes of masks and sources.
     """
 
     masks: tuple[Series, ...]
@@ -80,6 +84,7 @@ class Task:
     store: bool = True
     one_output: bool = False
     progress: Callable[[str], None] = lambda _step: None
+    sized: Callable[[int, int], None] = lambda _pixel_bytes, _planes: None
 
 
 @dataclass(slots=True)
@@ -108,9 +113,10 @@ def convert_series(
     rested: bool = True,
     named_as_mask: bool = False,
     progress: Callable[[str], None] = lambda _step: None,
+    sized: Callable[[int, int], None] = lambda _pixel_bytes, _planes: None,
 ) -> Result | NotYet:
     """Convert one series that may be a mask, as the service does; see `Task` and `run`."""
-    task = Task(masks=tuple(masks), rested=rested, named_as_mask=named_as_mask, progress=progress)
+    task = Task(masks=tuple(masks), rested=rested, named_as_mask=named_as_mask, progress=progress, sized=sized)
     ended = run(archive, task, settings)
     return ended if isinstance(ended, NotYet) else ended[0]
 
@@ -135,7 +141,7 @@ def run(archive: Archive, task: Task, settings: Settings) -> tuple[Result, ...] 
         settings,
         sources=task.sources,
         named_as_mask=task.named_as_mask,
-        not_sources=frozenset(m.series_instance_uid for m in masks),
+        not_sources=frozenset(m.series_instance_uid for m in masks if task.named_as_mask or task.sources is None),
     )
     results: list[Result] = []
     groups: dict[tuple[Uid, str], list[Found]] = {}
@@ -156,11 +162,24 @@ def run(archive: Archive, task: Task, settings: Settings) -> tuple[Result, ...] 
             f"the masks lie on {len(groups)} different sources, so they become {len(groups)} segmentations",
             hint="Name a folder with -o, not a file.",
         )
+    task.sized(*_size(found for group in groups.values() for found in group))
     own = {m.series_instance_uid for m in task.masks}
     for group in groups.values():
         if own & {f.image.series.series_instance_uid for f in group}:
             results = [*_convert_group(archive, group, task, settings, watch), *results]
     return tuple(results)
+
+
+def _size(founds: Iterable[Found]) -> tuple[int, int]:
+    """Bytes of pixels of masks, uncompressed, and planes of these and of their sources."""
+    pixel_bytes = planes = 0
+    for found in founds:
+        first = found.image.volume.planes[0]
+        bits = integer(found.image.header(first).get("BitsAllocated")) or 16
+        count = len(found.image.volume.planes)
+        pixel_bytes += first.geometry.rows * first.geometry.columns * count * bits // 8
+        planes += count + len(found.match.source.volume.planes)
+    return pixel_bytes, planes
 
 
 def _not_yet(found: Found) -> NotYet | None:

@@ -5,16 +5,43 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.errors import NotInArchive, NotSupported
-from orthanc_mask2seg.jobs.port import JobRequest, Ledger, Run, RunAgain, Stored
+from orthanc_mask2seg.jobs.port import JobRequest, Run, RunAgain, Stored
 from orthanc_mask2seg.model import ArchiveKey, Outcome, Reason, Result, Series
 from orthanc_mask2seg.pacs.port import Archive
 from orthanc_mask2seg.service.orders import Steps
 from orthanc_mask2seg.service.pipeline import NotYet, convert_series
 from orthanc_mask2seg.service.record import record
+
+
+class Told(Protocol):
+    """Is told what a job is doing."""
+
+    def begin(self, key: ArchiveKey, step: str) -> None:
+        """A step begins."""
+
+    def sized(self, pixel_bytes: int, planes: int) -> None:
+        """The work is so large."""
+
+    def end(self, key: ArchiveKey) -> None:
+        """The job is over."""
+
+
+class Outputs(Protocol):
+    """What a job needs of the ledger: see `jobs.port.Ledger`."""
+
+    def stored(self, series_key: ArchiveKey) -> tuple[Stored, ...]:
+        """What was stored for a mask series and not superseded since."""
+
+    def note_stored(self, *stored: Stored) -> None:
+        """Remember what was stored."""
+
+    def drop_stored(self, *stored: Stored) -> None:
+        """Forget what was deleted again."""
+
 
 Convert = Callable[..., Result | NotYet]
 
@@ -23,10 +50,10 @@ _log = logging.getLogger(__name__)
 
 def make_runner(
     archive: Archive,
-    ledger: Ledger,
+    ledger: Outputs,
     settings: Settings,
     convert: Convert = convert_series,
-    steps: Steps | None = None,
+    steps: Told | None = None,
 ) -> Run:
     """The work of a job on this archive.
 
@@ -53,6 +80,7 @@ def make_runner(
                 rested=request.rested,
                 named_as_mask=request.named_as_mask,
                 progress=lambda step: steps.begin(request.series_key, step),
+                sized=steps.sized,
             )
         except NotInArchive:
             gone = _still_there(archive, request)
@@ -105,7 +133,7 @@ def _superseding_key(request: JobRequest, result: Result, settings: Settings) ->
     return ArchiveKey(f"{request.study_instance_uid} {result.source_series_uid}")
 
 
-def _supersede(archive: Archive, ledger: Ledger, key: ArchiveKey, result: Result) -> None:
+def _supersede(archive: Archive, ledger: Outputs, key: ArchiveKey, result: Result) -> None:
     """Delete what this service stored for earlier versions of the mask, now that a newer one is there."""
     new = tuple(
         Stored(series_key=key, orthanc_id=output.key, sop_instance_uid=output.sop_instance_uid)

@@ -133,17 +133,20 @@ def test_what_came_while_the_service_was_away_is_found(scene):
     assert scene.asked == [("mask", False)]
 
 
-def test_dying_between_the_queue_and_the_memory_asks_for_the_same_job(scene):
+@pytest.mark.parametrize("moment", ["before_asking", "before_return"])
+def test_dying_while_a_job_is_asked_for_leaves_one_job(scene, moment):
+    """It is remembered first, so that no worker can end it before; a memory without a job is mended by the scan."""
     scene.index.put("ct", 10)
     scene.index.put("mask", 10)
-    scene.queue.before_return = KeyboardInterrupt()
+    setattr(scene.queue, moment, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         scene.pass_time(5)
-    scene.queue.before_return = None
+    setattr(scene.queue, moment, None)
     scene.start()
     scene.pass_time(5)
-    assert len(scene.asked) == 2
-    assert len(scene.queue.jobs) == 1
+    [job_id] = scene.queue.jobs
+    assert scene.ledger.seen("mask").job_id == job_id
+    assert {key for key, _ in scene.asked} == {"mask"}
 
 
 def test_the_cursor_stays_before_what_is_not_dealt_with(scene):
