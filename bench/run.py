@@ -115,7 +115,7 @@ def measure(
     ours.close()
     bottom.close()
     for _ in range(peers):
-        for way in (*PEERS, "cold"):
+        for way in (*PEERS, "cold", "service"):
             runner, ours = Runner(way, path), Runner("us", path)
             one(way, runner)
             ours.run()
@@ -131,6 +131,8 @@ def rows_of(
     """Ratios of medians, with the spread of what they are made from."""
     rows = [_row(case, "end_to_end_vs_floor", _seconds(runs["us"]), _seconds(runs["floor"]))]
     rows += [_row(case, f"{way}_vs_us", _seconds(runs[way]), _seconds(runs["us"])) for way in PEERS if runs[way]]
+    if runs["service"]:
+        rows.append(_row(case, "service_vs_us", _seconds(runs["service"]), _seconds(runs["us"])))
     rows += [_row(case, f"encode_vs_{way}", encoding[way], encoding["us"]) for way in encoding if way != "us"]
     for way in WAYS:
         if runs[way]:

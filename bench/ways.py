@@ -5,15 +5,20 @@ What a way needs is imported, and warmed up as far as it can be, before its cloc
 
 from __future__ import annotations
 
+import atexit
 import io
 import json
+import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -97,6 +102,50 @@ def us(site: Site) -> Way:
         return str(ended[0].outputs[0].orthanc_id)
 
     return run
+
+
+def service(site: Site) -> Way:
+    """`mask2seg serve`, asked as the button in Orthanc Explorer asks it; it has converted the mask once by itself."""
+    folder = Path(tempfile.mkdtemp(prefix="mask2seg-bench-"))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    section = {"OrthancUrl": site.url, "OrthancUsername": site.user, "OrthancPassword": site.password,
+               "State": "state", "StatusPort": port, "Viewers": ["ohif", "dcmqi"]}  # fmt: skip
+    (folder / "mask2seg.json").write_text(json.dumps({"Mask2Seg": section}))
+    words = [Path(sys.executable).parent / "mask2seg", "serve", "-c", folder / "mask2seg.json"]
+    process = subprocess.Popen([str(w) for w in words], stderr=(folder / "log").open("w"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(process.wait)
+    atexit.register(process.terminate)
+    door = f"http://127.0.0.1:{port}"
+    key, _ = site.series(site.mask_uid)
+
+    def ended(job: str) -> dict[str, Any]:
+        while True:
+            document: dict[str, Any] = requests.get(f"{door}/jobs/{job}", timeout=60).json()
+            if document["state"] not in {"waiting", "running"}:
+                return document
+            time.sleep(0.01)
+
+    def run() -> str:
+        asked = requests.post(f"{door}/series/{key}/convert", timeout=60).json()
+        result = ended(asked["id"])["result"]
+        assert result["outcome"] == "converted", result
+        return str(result["outputs"][0]["orthanc_id"])
+
+    while True:  # until it serves, and has converted what was there
+        try:
+            jobs = requests.get(f"{door}/series/{key}", timeout=60).json()
+        except requests.ConnectionError:
+            jobs = {}
+        if (jobs.get("job") or {}).get("state") == "done":
+            made = jobs["job"]["result"]["outputs"][0]["orthanc_id"]
+            requests.delete(f"{site.url}/instances/{made}", auth=site.auth, timeout=60)
+            return run
+        if process.poll() is not None:
+            raise SystemExit((folder / "log").read_text())
+        time.sleep(0.2)
 
 
 def cold(site: Site) -> Way:
@@ -218,4 +267,4 @@ def encode_dcmqi(mask: Path, images: Path, folder: Path, labels: int) -> bytes:
     return (folder / "seg.dcm").read_bytes()
 
 
-WAYS = {"floor": floor, "us": us, "cold": cold, "tutorial": tutorial, "dcmqi": dcmqi}
+WAYS = {"floor": floor, "us": us, "service": service, "cold": cold, "tutorial": tutorial, "dcmqi": dcmqi}

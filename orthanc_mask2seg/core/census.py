@@ -237,12 +237,10 @@ def _without_rim(plane: StoredArray, value: int) -> StoredArray:
 def _reached(region: npt.NDArray[np.bool_]) -> int:
     """Pixels of a region from which a straight line within it leads to the rim."""
     found = np.zeros_like(region)
-    for turned in (region, region[:, ::-1]):
-        line = np.logical_and.accumulate(turned, axis=1)
-        found |= line if turned is region else line[:, ::-1]
-    for turned in (region, region[::-1]):
-        line = np.logical_and.accumulate(turned, axis=0)
-        found |= line if turned is region else line[::-1]
+    for turned, target in ((region, found), (region.T, found.T)):
+        for lines, reached in ((turned, target), (turned[:, ::-1], target[:, ::-1])):
+            begun = np.flatnonzero(lines[:, 0])
+            reached[begun] |= np.logical_and.accumulate(lines[begun], axis=1)
     return int(np.count_nonzero(found))
 
 

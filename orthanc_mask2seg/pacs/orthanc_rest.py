@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Iterator
 from types import TracebackType
@@ -21,9 +20,9 @@ from orthanc_mask2seg.errors import (
     StoreMismatch,
 )
 from orthanc_mask2seg.model import ArchiveKey, Change, Receipt, Series, Uid
-from orthanc_mask2seg.pacs.beginnings import FIRST_LOOKS, SPARE, NotReadableError, header_length, headers
+from orthanc_mask2seg.pacs.orthanc_headers import OrthancHeaders
 from orthanc_mask2seg.pacs.orthanc_http import CONNECTIONS, OrthancHttp
-from orthanc_mask2seg.pacs.orthanc_json import ORTHANC_ID, UID, checked_id, headers_from, series_from, understood
+from orthanc_mask2seg.pacs.orthanc_json import ORTHANC_ID, UID, checked_id, series_from, understood
 from orthanc_mask2seg.pacs.part10 import Identity, digest_of, identity_of
 from orthanc_mask2seg.pacs.port import Archive, ChangesPage, Journal
 from orthanc_mask2seg.pacs.transfer import MAX_INSTANCE_BYTES, ConnectionDropped, fetched
@@ -43,9 +42,6 @@ DICOMWEB_ROOT = "/dicom-web"
 NOTE = 4321
 """Number of the metadata that holds our note on a series: every Orthanc takes numbers from 1024 on as they are."""
 _COLLECTIONS = {DestinationKind.PEER: "peers", DestinationKind.MODALITY: "modalities"}
-
-FIRST_WITH_PARTS = (1, 12, 5)
-"""The Orthanc that began to understand HTTP's Range."""
 
 ALREADY_STORED = "AlreadyStored"
 FILTERED_OUT = "FilteredOut"
@@ -84,10 +80,10 @@ class OrthancArchive(Archive, Journal):
         max_bytes: int = MAX_INSTANCE_BYTES,
     ) -> None:
         self._http = OrthancHttp(url, username, password, timeout, authorization=authorization, max_bytes=max_bytes)
+        self._headers = OrthancHeaders(self._http, lambda: str(self.system().get("Version")))
         self._verify_downloads = verify_downloads
         self._study_uids: dict[str, Uid] = {}
         self._labels: bool | None = None
-        self._parts: bool | None = None
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -187,50 +183,7 @@ class OrthancArchive(Archive, Journal):
         Private elements are missing. From the index, which answers for all instances at once, but opens each file for
         it, binary elements are missing as well, values longer than 256 characters are empty, and all text is UTF-8.
         """
-        if series.instance_keys and self._sends_parts():
-            try:
-                return self._headers_from_files(series)
-            except (NotReadableError, ArchiveRejected):
-                pass  # a header that is longer or written otherwise, or a file that is shorter than what was asked for
-        return self._headers_from_index(series)
-
-    def _headers_from_files(self, series: Series) -> tuple[Dataset, ...]:
-        first, *others = series.instance_keys
-        beginning, length = self._first_look(first)
-        beginnings = fetched(lambda key: self._beginning(key, length), others, CONNECTIONS)
-        return tuple(headers((beginning, *beginnings)))
-
-    def _first_look(self, instance: ArchiveKey) -> tuple[bytes, int]:
-        """The beginning of a file, and how much of others like it is needed."""
-        for look in FIRST_LOOKS:
-            beginning = self._beginning(instance, look)
-            try:
-                return beginning, header_length(beginning) + SPARE
-            except NotReadableError:
-                continue
-        raise NotReadableError
-
-    def _beginning(self, instance: ArchiveKey, length: int) -> bytes:
-        path = f"/instances/{checked_id(instance)}/attachments/dicom/data"
-        return self._http.fetch_tagged("the beginning of an instance", path, first=length)[0]
-
-    def _sends_parts(self) -> bool:
-        """Whether Orthanc sends parts of files: from 1.12.5 on; a later one names no number but "mainline"."""
-        if self._parts is None:
-            numbers = re.match(r"(\d+)\.(\d+)\.(\d+)", str(self.system().get("Version")))
-            self._parts = numbers is None or tuple(map(int, numbers.groups())) >= FIRST_WITH_PARTS
-        return self._parts
-
-    def _headers_from_index(self, series: Series) -> tuple[Dataset, ...]:
-        key = checked_id(series.key)
-        answer = self._http.index(
-            "the headers of a series", lambda client: client.get_series_id_instances_tags(key, {"short": ""})
-        )
-        with understood("the headers of a series"):
-            found = {name: tags for name, tags in answer.items() if tags}
-            if any(name not in found for name in series.instance_keys):
-                raise NotInArchive("Some instances of the series have gone from Orthanc meanwhile")
-            return headers_from(found[name] for name in series.instance_keys)
+        return self._headers.of(series)
 
     def calling_aet(self, series: Series) -> str:
         """Application entity title that sent the first instance; '' where it came by HTTP."""
