@@ -12,7 +12,8 @@ GET := $(PYTHON) scripts/get_debian.py
 DEBIAN := .state/debian
 
 .DEFAULT_GOAL := help
-.PHONY: bench help run test test-all test-browser test-all-parts pictures venv test-parts lint docs soak format lock
+.PHONY: bench help run test test-all test-browser test-all-parts pictures venv test-parts lint docs soak faults faults-bugs \
+	simulation format lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -63,6 +64,15 @@ lint: venv ## style, types, and who may import whom
 
 soak: venv test-parts ## N=5000 small masks through one service: its memory, and a SEG for each
 	$(BIN)/python tests/soak.py --masks $(or $(N),5000)
+
+faults: venv test-parts ## break everything around N=500 masks (SEED=1, SETUP=sqlite, race or postgres), and count what is lost
+	@$(BIN)/python -m tests.faults --masks $(or $(N),500) --seed $(or $(SEED),1) --setup $(or $(SETUP),sqlite) $(ARGS)
+
+faults-bugs: venv test-parts ## build bugs into our own code, one at a time: each has to be seen
+	@$(BIN)/python -m tests.faults.bugs $(ARGS)
+
+simulation: venv ## N=100000 histories of the service in memory (SEED=1)
+	@$(BIN)/python -m tests.faults.simulation --histories $(or $(N),100000) --seed $(or $(SEED),1) $(ARGS)
 
 docs: venv ## write the generated pages of docs/
 	$(BIN)/python scripts/make_docs.py

@@ -114,7 +114,7 @@ def service(site: Site) -> Way:
                "State": "state", "StatusPort": port, "Viewers": ["ohif", "dcmqi"]}  # fmt: skip
     (folder / "mask2seg.json").write_text(json.dumps({"Mask2Seg": section}))
     words = [Path(sys.executable).parent / "mask2seg", "serve", "-c", folder / "mask2seg.json"]
-    process = subprocess.Popen([str(w) for w in words], stderr=(folder / "log").open("w"))
+    process = subprocess.Popen([str(w) for w in words], stdout=subprocess.DEVNULL, stderr=(folder / "log").open("w"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(process.wait)
     atexit.register(process.terminate)

@@ -68,6 +68,7 @@ class Settings:
     job_memory_mb: int = 4096
     deadline_seconds: float = 300.0
     longest_deadline_seconds: float = 3600.0
+    earlier: str = "replaced"
     timeout_seconds: float = 60.0
     position_tolerance_mm: float = 0.05
     series_number_offset: int = 5000
@@ -204,6 +205,12 @@ SETTINGS = (
     Setting("JobMemoryMb", "MB", "Most memory of one conversion; 0: no limit.", lambda v: v == 0 or v >= 256),
     Setting("DeadlineSeconds", "s", "A conversion may take so long, and more by the size of its series.", _positive),
     Setting("LongestDeadlineSeconds", "s", "No conversion may take longer, whatever its size.", _positive),
+    Setting(
+        "Earlier",
+        "",
+        "The SEG of an earlier version of a mask is replaced, kept, or versioned: see docs/versions.md.",
+        lambda v: v in {"replaced", "kept", "versioned"},
+    ),
     Setting("TimeoutSeconds", "s", "Longest wait for one answer of Orthanc.", _positive),
     Setting("PositionToleranceMm", "mm", "Planes closer than this are the same plane.", _positive),
     Setting("SeriesNumberOffset", "", "SeriesNumber of a SEG: this plus that of its mask.", _not_negative),

@@ -11,9 +11,11 @@ can mend it and whether trying again helps:
       . ArchiveFull           its disk is full, or it takes nothing in; the site makes room, the service waits
     - ArchiveDenied           401 or 403; the user mends the credentials
     - ArchiveRejected         it will not take this; trying again does not help
+      . ArchiveGarbled        its answer is none: something between may have answered instead; try again
     - NotInArchive            the series or instance is not there
     - NotSupported            it has no such function
     - StoreMismatch           what the PACS holds is not what was sent
+      . StoreVanished         it said that it has stored, and holds nothing; try again
   + VerificationError         the encoded SEG does not hold the mask's voxels; nothing is stored
   + StateError                the state folder is in use or unreadable
   + WorkerError               the process that works on a job did not come to an end
@@ -90,6 +92,14 @@ class ArchiveRejected(ArchiveError):
     hint = "See the log of the PACS for its reason."
 
 
+class ArchiveGarbled(ArchiveRejected):
+    """What answered does not speak as the PACS does."""
+
+    code = "archive_garbled"
+    retryable = True
+    hint = "Something between mask2seg and the PACS may have answered in its place; the work is tried again."
+
+
 class NotInArchive(ArchiveError):
     """The PACS does not hold this."""
 
@@ -108,6 +118,14 @@ class StoreMismatch(ArchiveError):
 
     code = "store_mismatch"
     hint = "Look for filters and scripts in the PACS that change or drop incoming instances."
+
+
+class StoreVanished(StoreMismatch):
+    """The PACS said that it has stored, and does not hold it."""
+
+    code = "store_vanished"
+    retryable = True
+    hint = "Check the free disk space, the filters and the scripts of the PACS; the work is tried again."
 
 
 class VerificationError(Mask2SegError):

@@ -356,6 +356,23 @@ class OutputReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierOutput:
+    """What became of something that was stored for the same mask before.
+
+    Attributes
+    ----------
+    state
+        "deleted", "superseded" (it is there, and marked) or "standing" (it is there, and nothing has replaced it).
+    """
+
+    kind: str
+    sop_instance_uid: Uid
+    series_uid: Uid
+    source_series_uid: Uid
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """An archive's proven answer to a store: it holds these bytes (`created` is False if it did before).
 
@@ -388,6 +405,7 @@ class Result:
     evidence: tuple[str, ...] = ()
     segments: tuple[SegmentReport, ...] = ()
     outputs: tuple[OutputReport, ...] = ()
+    earlier: tuple[EarlierOutput, ...] = ()
     complete: bool = True
     seconds: Mapping[str, float] = field(default_factory=dict)
 
@@ -405,6 +423,7 @@ class Result:
             "evidence": list(self.evidence),
             "segments": [asdict(s) for s in self.segments],
             "outputs": [o.document() for o in self.outputs],
+            "earlier": [asdict(e) for e in self.earlier],
             "seconds": {name: round(value, 4) for name, value in self.seconds.items()},
         }
 

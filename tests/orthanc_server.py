@@ -43,6 +43,8 @@ class OrthancServer:
         Several Orthancs may share it, if they share the storage too.
     storage
         Folder of the storage, where another Orthanc has it already.
+    clock
+        Environment with which a library in LD_PRELOAD makes Orthanc's clock another one.
     """
 
     username = "tester"
@@ -57,7 +59,9 @@ class OrthancServer:
         settings: Mapping[str, Any] | None = None,
         index: str = "",
         storage: Path | None = None,
+        clock: Mapping[str, str] | None = None,
     ) -> None:
+        self._clock = dict(clock or {})
         self.folder = folder.absolute()
         self.suite = suite
         self.port = free_port()
@@ -107,11 +111,14 @@ class OrthancServer:
     def start(self) -> OrthancServer:
         """Start it and wait until it answers."""
         assert not self.running, "Orthanc runs already"
+        loader, *words = orthanc_tree.command(self._tree, self.configuration)
+        clock = {name: value for name, value in self._clock.items() if name != "LD_PRELOAD"}
+        preload = ["--preload", self._clock["LD_PRELOAD"]] if self._clock else []  # for Orthanc's own C library only
         self._child = Child(
             "Orthanc",
-            orthanc_tree.command(self._tree, self.configuration),
+            [loader, *preload, *words],
             self.folder / "orthanc.log",
-            environment=orthanc_tree.environment(self._tree),
+            environment={**orthanc_tree.environment(self._tree), **clock},
             on_parent_death="KILL",
         )
         deadline = time.monotonic() + READY_S

@@ -80,18 +80,23 @@ def prepare(url: str) -> None:
                 connection.execute(sa.text("PRAGMA journal_mode=WAL" if embedded else "SELECT 1"))
         finally:
             engine.dispose()
-    except (sa.exc.DatabaseError, sa.exc.ArgumentError) as error:
+    except (sa.exc.DatabaseError, sa.exc.ArgumentError, ValueError) as error:
         if embedded:
             raise StateError("the history of jobs cannot be read: the file is damaged or read-only") from error
         raise StateError(_UNREACHABLE, hint=_UNREACHABLE_HINT) from None  # its message may hold the whole address
 
 
 def create_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
-    """Make the tables that are not there yet, though another process may be about to do the same."""
+    """Make the tables and columns that are not there yet, though another process may be about to do the same."""
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _TABLES_LOCK})
         metadata.create_all(connection)
+        for table in metadata.sorted_tables:  # of an earlier release, which had fewer columns
+            there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+            for column in (c for c in table.columns if c.name not in there):
+                words = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+                connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {words}"))
 
 
 def upsert(engine: sa.Engine, table: sa.Table) -> Any:

@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
@@ -26,6 +26,7 @@ from orthanc_mask2seg.jobs import retention
 from orthanc_mask2seg.jobs.database import address, connect, is_embedded, is_passing, lock, prepare
 from orthanc_mask2seg.jobs.lanes import Lanes
 from orthanc_mask2seg.jobs.lease import Lease
+from orthanc_mask2seg.jobs.orphans import Orphans
 from orthanc_mask2seg.jobs.port import Ended, Job, JobRequest, JobState, Ledger, Run, RunAgain
 from orthanc_mask2seg.jobs.reader import (
     APPLICATION,
@@ -35,7 +36,7 @@ from orthanc_mask2seg.jobs.reader import (
     History,
     queue_of,
 )
-from orthanc_mask2seg.jobs.takeover import Heart
+from orthanc_mask2seg.jobs.takeover import Heart, Pulse
 
 POLLING_SECONDS = 0.2
 """Time between two looks at the queue: a job starts after half of this in the mean."""
@@ -44,11 +45,14 @@ SHARED_POLLING_SECONDS = 0.5
 """The same where many hosts ask one database."""
 DEATHS_BEFORE_QUARANTINE = 3
 """A job is put aside that was running each time the process died, so often."""
+OUTAGE_SECONDS = 1.0
+"""Time between two tries of what has to be written into a database that is away, or whose disk is full."""
 LANE_SECONDS = 2.0
 """Time after which a job looks again whether another one on the same mask or study is over."""
 FAREWELL_SECONDS = 2.0
 """Longest wait for a database that may be gone, at the end."""
 
+Answer = TypeVar("Answer")
 Lane = Callable[[JobRequest], str]
 """What no two jobs may work on at a time; '' for what anything may."""
 
@@ -88,6 +92,9 @@ class Engine:
         Labels of those that get results; one delivery to each runs at a time, beside the conversions.
     url
         Address of a PostgreSQL that many hosts share, where it is not the embedded database in `state`.
+    deaths
+        A job is put aside when this process has died so often while it ran. Many, where jobs run in processes of their
+        own: then it was not the job that ended this one.
 
     Raises
     ------
@@ -104,7 +111,10 @@ class Engine:
         url: str = "",
         backoff: Backoff | None = None,
         polling_seconds: float = 0.0,
+        pulse: Pulse | None = None,
+        deaths: int = DEATHS_BEFORE_QUARANTINE,
     ) -> None:
+        self._deaths = deaths
         self._workers = workers
         self._destinations = tuple(destinations)
         self._backoff = backoff or Backoff()
@@ -115,6 +125,7 @@ class Engine:
         self.executor = "embedded" if self._embedded else f"{os.uname().nodename}-{os.urandom(8).hex()}"
         prepare(self._url)
         self._history = History(self._url)
+        self._pulse = pulse or Pulse()
         self._heart: Heart | None = None
 
     def start(
@@ -137,14 +148,15 @@ class Engine:
         self._run, self._ended, self._lane = run, ended, lane
         _quiet()
         self._dbos = DBOS(config=_config(self._url, self.executor))
-        DBOS.workflow(name=WORKFLOW, max_recovery_attempts=DEATHS_BEFORE_QUARANTINE - 1)(self._workflow())
+        DBOS.workflow(name=WORKFLOW, max_recovery_attempts=self._deaths - 1)(self._workflow())
         if not self._workers:
             DBOS.listen_queues([])
         DBOS.launch()
         self._lanes = Lanes(self._history.engine)
         if not self._embedded:
-            self._heart = Heart(self._history.engine, self.executor)
+            self._heart = Heart(self._history.engine, self.executor, pulse=self._pulse)
             self._heart.start()
+        self._orphans = self._watch_over_own()
         if self._workers:
             self._register_queues()
 
@@ -163,6 +175,18 @@ class Engine:
                 polling_interval_sec=max(self._polling_seconds, DELIVERY_POLLING_SECONDS),
                 on_conflict="always_update",
             )
+
+    def _watch_over_own(self) -> Orphans:
+        """Begin to look for jobs that are begun here and that no thread works on."""
+        database, active = self._dbos._sys_db, self._dbos._active_workflows_set  # noqa: SLF001
+
+        def give_back(workflow_id: str) -> None:
+            database.reenqueue_for_recovery(workflow_id, [self.executor], QUEUE)
+
+        look_seconds = self._pulse.beat_seconds
+        orphans = Orphans(self._history.engine, self.executor, active.activeList, give_back, look_seconds)
+        orphans.start()
+        return orphans
 
     def _keep_own_concurrency(self) -> None:
         """Each host has its own number of workers; DBOS keeps one in the database, that of whoever came last."""
@@ -218,6 +242,7 @@ class Engine:
             event.set()
         while time.monotonic() < deadline and self._dbos._active_workflows_set.activeList():  # noqa: SLF001
             time.sleep(0.02)
+        self._orphans.stop()
         farewell = threading.Thread(target=self._farewell, name="farewell", daemon=True)
         farewell.start()
         farewell.join(max(deadline - time.monotonic(), 0.0) + FAREWELL_SECONDS)
@@ -245,14 +270,15 @@ class Engine:
 
     def _in_lane(self, workflow_id: str, request: JobRequest, past: dict[str, Any]) -> dict[str, Any]:
         lane = "" if request.destination else self._lane(request)
-        if lane and not self._lanes.enter(lane, workflow_id):
-            self._run_again(workflow_id, request, past, RunAgain(delay_seconds=LANE_SECONDS, why=dict(_LANE_TAKEN)))
+        if lane and not _patiently(lambda: self._lanes.enter(lane, workflow_id)):
+            again = RunAgain(delay_seconds=LANE_SECONDS, why=dict(_LANE_TAKEN))
+            _patiently(lambda: self._run_again(workflow_id, request, past, again))
             return {}
         try:
             return self._attempt(workflow_id, request, past)
         finally:
             if lane:
-                self._lanes.leave(lane, workflow_id)
+                _patiently(lambda: self._lanes.leave(lane, workflow_id))
 
     def _attempt(self, workflow_id: str, request: JobRequest, past: dict[str, Any]) -> dict[str, Any]:
         answer = self._answer(request, past)
@@ -264,7 +290,8 @@ class Engine:
                     raise
                 answer = self._after_outage(request, past)
         if isinstance(answer, RunAgain):
-            self._run_again(workflow_id, request, past, answer)
+            again = answer
+            _patiently(lambda: self._run_again(workflow_id, request, past, again))
             return {}
         if answer["outcome"] == "failed":
             raise JobFailed(answer)
@@ -309,6 +336,17 @@ class Engine:
         next_id = f"{key}#{attempt + 1}"
         self._history.enqueue_attempt(next_id, answer.request or request, following, max(answer.delay_seconds, 0.001))
         self._history.hand_on(workflow_id, f"{key}#{attempt - 1}" if attempt > 2 else None)
+
+
+def _patiently(action: Callable[[], Answer]) -> Answer:
+    """Do what only the database can keep us from, however long it is away; the process may end meanwhile."""
+    while True:
+        try:
+            return action()
+        except sa.exc.SQLAlchemyError as error:
+            if not is_passing(error):
+                raise
+            time.sleep(OUTAGE_SECONDS)
 
 
 def _created(job: Job | None) -> float:

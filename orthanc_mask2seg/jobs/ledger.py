@@ -21,7 +21,7 @@ from orthanc_mask2seg.jobs.database import (
     prepare,
     upsert,
 )
-from orthanc_mask2seg.jobs.port import STALE, Ending, Seen, Stored, Verdict
+from orthanc_mask2seg.jobs.port import STALE, Ending, Seen, Stored, StoredState, Verdict
 from orthanc_mask2seg.model import ArchiveKey, Uid
 
 _log = logging.getLogger(__name__)
@@ -50,6 +50,12 @@ _stored = sa.Table(
     sa.Column("orthanc_id", sa.Text, primary_key=True),
     sa.Column("series_key", sa.Text, nullable=False, index=True),
     sa.Column("sop_instance_uid", sa.Text, nullable=False),
+    sa.Column("series_instance_uid", sa.Text, nullable=False, server_default=""),
+    sa.Column("source_series_uid", sa.Text, nullable=False, server_default=""),
+    sa.Column("base_uid", sa.Text, nullable=False, server_default=""),
+    sa.Column("number", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("state", sa.Text, nullable=False, server_default="current"),
+    sa.Column("job_id", sa.Text, nullable=False, server_default=""),
 )
 _ended = sa.Table(
     "mask2seg_ended",
@@ -71,10 +77,14 @@ class SqlLedger:
     def __init__(self, state: Path, url: str = "") -> None:
         url = address(state, url)
         prepare(url)
-        if not is_embedded(url) and database_file(state).exists() and adopt(database_url(state), url, _metadata, _seen):
-            _log.info("took over what was remembered in the state folder")
         self._engine = connect(url)
         create_tables(self._engine, _metadata)
+        if not is_embedded(url) and database_file(state).exists():
+            self._move_house(database_url(state), url)
+
+    def _move_house(self, source: str, target: str) -> None:
+        if adopt(source, target, (_cursor, _seen, _stored)):
+            _log.info("took along to PostgreSQL what was remembered in the state folder")
 
     def close(self) -> None:
         """Close the connections."""
@@ -156,10 +166,12 @@ class SqlLedger:
         return tuple(s for s in self.unfinished(study_instance_uid) if s.verdict is Verdict.REFUSED)
 
     def stored(self, series_key: ArchiveKey) -> tuple[Stored, ...]:
-        """What was stored for a mask series and not superseded since."""
-        with self._engine.connect() as connection:
-            rows = connection.execute(sa.select(_stored).where(_stored.c.series_key == series_key)).mappings()
-            return tuple(Stored(**row) for row in rows)
+        """What was stored for a mask series and is not deleted since."""
+        return self._find_stored(_stored.c.series_key == series_key)
+
+    def announced(self, job_id: str) -> tuple[Stored, ...]:
+        """What a job was about to store and did not come to an end with."""
+        return self._find_stored((_stored.c.job_id == job_id) & (_stored.c.state == StoredState.ANNOUNCED))
 
     def note_stored(self, *stored: Stored) -> None:
         """Remember what was stored."""
@@ -168,6 +180,12 @@ class SqlLedger:
     def drop_stored(self, *stored: Stored) -> None:
         """Forget what was deleted again."""
         self._delete(_stored.c.orthanc_id, [each.orthanc_id for each in stored])
+
+    def _find_stored(self, wanted: sa.ColumnElement[bool]) -> tuple[Stored, ...]:
+        with self._engine.connect() as connection:
+            return tuple(
+                Stored.of(dict(row)) for row in connection.execute(sa.select(_stored).where(wanted)).mappings()
+            )
 
     def _find(self, wanted: sa.ColumnElement[bool]) -> tuple[Seen, ...]:
         with self._engine.connect() as connection:

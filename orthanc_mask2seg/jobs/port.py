@@ -12,6 +12,8 @@ from orthanc_mask2seg.model import ArchiveKey, Uid
 
 BUTTON = "button"
 """Origin of what a person waits for."""
+SCAN = "scan"
+"""Origin of what was in the archive already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +27,8 @@ class JobRequest:
     rested
         The series has been quiet for long: convert it even if slices of its source lack a mask.
     origin
-        Who asked: "watcher", "study" (its study has changed), "button", "backfill"; "delivery" for one of its results.
+        Who asked: "watcher" (it has arrived), "scan", "study" (its study has changed), "button", "backfill"; "delivery"
+        for one of its results.
     study_version
         Digest of the other series of the study, for work that is done again because they have changed.
     job_id
@@ -201,6 +204,17 @@ class Seen:
     study_version: str = ""
 
 
+_UNKNOWN = Uid("")
+
+
+class StoredState(StrEnum):
+    """Where an instance that this service stores is in its life."""
+
+    ANNOUNCED = "announced"
+    CURRENT = "current"
+    SUPERSEDED = "superseded"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
     """How a job ended: what a worker tells the watcher, which may be on another host.
@@ -221,14 +235,53 @@ class Ending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """An instance that this service stored in the archive for a mask series."""
+    """An instance that this service stored, or is about to store, in the archive for a mask series.
+
+    Attributes
+    ----------
+    base_uid
+        SOPInstanceUID that the segmentation has without a number.
+    number
+        Which version of the mask it is, where versions are numbered.
+    state
+        Announced before it is stored, current afterwards; superseded where it stays beside a newer one, marked.
+    job_id
+        The job that stored it.
+    """
 
     series_key: ArchiveKey
     orthanc_id: ArchiveKey
     sop_instance_uid: Uid
+    series_instance_uid: Uid = _UNKNOWN
+    source_series_uid: Uid = _UNKNOWN
+    base_uid: Uid = _UNKNOWN
+    number: int = 1
+    state: StoredState = StoredState.CURRENT
+    job_id: str = ""
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Stored:
+        """From a row, or its JSON form."""
+        return cls(**{**row, "state": StoredState(row["state"])})
 
 
-class Ledger(Protocol):
+class Outputs(Protocol):
+    """The memory of what was stored."""
+
+    def stored(self, series_key: ArchiveKey) -> tuple[Stored, ...]:
+        """What was stored for a mask series and is not deleted since."""
+
+    def announced(self, job_id: str) -> tuple[Stored, ...]:
+        """What a job was about to store and did not come to an end with."""
+
+    def note_stored(self, *stored: Stored) -> None:
+        """Remember what was stored."""
+
+    def drop_stored(self, *stored: Stored) -> None:
+        """Forget what was deleted again."""
+
+
+class Ledger(Outputs, Protocol):
     """The memory of the watcher: how far it has read, what it has dealt with, what was stored."""
 
     def cursor(self, name: str) -> int | None:
@@ -269,12 +322,3 @@ class Ledger(Protocol):
 
     def refused_in_study(self, study_instance_uid: Uid) -> tuple[Seen, ...]:
         """Series of a study that were refused."""
-
-    def stored(self, series_key: ArchiveKey) -> tuple[Stored, ...]:
-        """What was stored for a mask series and not superseded since."""
-
-    def note_stored(self, *stored: Stored) -> None:
-        """Remember what was stored."""
-
-    def drop_stored(self, *stored: Stored) -> None:
-        """Forget what was deleted again."""

@@ -20,13 +20,13 @@ from dbos import error as dbos_error
 from orthanc_mask2seg.errors import StateError
 from orthanc_mask2seg.jobs import rows
 from orthanc_mask2seg.jobs.database import address, connect, database_file, is_embedded, prepare
-from orthanc_mask2seg.jobs.port import BUTTON, Job, JobRequest, JobState
+from orthanc_mask2seg.jobs.port import BUTTON, SCAN, Job, JobRequest, JobState
 
 APPLICATION = "mask2seg"
 APPLICATION_VERSION = "1"
 """Constant: DBOS's default is a hash of the code, and an upgrade would strand the jobs that wait."""
 QUEUE = "masks"
-PRIORITIES = {BUTTON: 1, "backfill": 20}
+PRIORITIES = {BUTTON: 1, SCAN: 20, "backfill": 20}
 PRIORITY = 10
 """What a person waits for runs first: by origin of the request, the lowest number first."""
 WORKFLOW = "convert"

@@ -44,6 +44,14 @@ def owners(engine: sa.Engine) -> set[str]:
         return {owner for (owner,) in connection.execute(query) if owner}
 
 
+def running_on(engine: sa.Engine, executor: str) -> set[str]:
+    """The attempts that an executor has begun, as far as the database knows."""
+    rows = table(engine)
+    query = sa.select(rows.c.workflow_uuid).where(rows.c.status == "PENDING", rows.c.executor_id == executor)
+    with engine.connect() as connection:
+        return {workflow_id for (workflow_id,) in connection.execute(query)}
+
+
 def is_running(engine: sa.Engine, workflow_id: str) -> bool:
     """Whether an attempt is running, as far as the database knows."""
     rows = table(engine)

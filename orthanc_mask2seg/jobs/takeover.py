@@ -1,9 +1,9 @@
 """Takes over the jobs of hosts that have died for ever. For a database that many hosts share.
 
 Every executor writes into a small table that it lives, on the database's clock. One that has itself done so without a
-gap for `TTL_SECONDS` gives the jobs of those that stopped back to the queue. Whoever was frozen, or could not reach the
-database, judges nobody for that long: after an outage the others may be just as alive. DBOS fences the stale owner, and
-to give a job back twice is to do it once.
+gap for a whole `ttl_seconds` gives the jobs of those that stopped back to the queue. Whoever was frozen, or could not
+reach the database, judges nobody for that long: after an outage the others may be just as alive. DBOS fences the stale
+owner, and to give a job back twice is to do it once.
 
 DBOS has no public call for this: `_recover_pending_workflows` is used here and nowhere else.
 """
@@ -14,6 +14,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from dbos import DBOS
@@ -21,9 +22,8 @@ from dbos import DBOS
 from orthanc_mask2seg.jobs import rows
 from orthanc_mask2seg.jobs.database import create_tables, now, upsert
 
-BEAT_SECONDS = 5.0
-TTL_SECONDS = 20.0
 KEPT_SECONDS = 86400.0
+"""Time after which a host that is gone is not even remembered."""
 
 _metadata = sa.MetaData()
 _executors = sa.Table(
@@ -33,6 +33,13 @@ _executors = sa.Table(
     sa.Column("beat_at", sa.Double, nullable=False),
 )
 _log = logging.getLogger(__name__)
+
+
+class Pulse(NamedTuple):
+    """How often an executor says that it lives, and how long the silence of one that is taken for dead."""
+
+    beat_seconds: float = 5.0
+    ttl_seconds: float = 20.0
 
 
 def recover(executors: Sequence[str]) -> None:
@@ -56,15 +63,15 @@ class Heart(threading.Thread):
         engine: sa.Engine,
         executor: str,
         *,
-        beat_seconds: float = BEAT_SECONDS,
-        ttl_seconds: float = TTL_SECONDS,
+        pulse: Pulse = Pulse(),  # noqa: B008 - it is frozen
         recover: Callable[[Sequence[str]], None] = recover,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(name="heart", daemon=True)
         self._engine, self._executor, self._recover, self._clock = engine, executor, recover, clock
-        self._beat_seconds, self._ttl_seconds = beat_seconds, ttl_seconds
+        self._beat_seconds, self._ttl_seconds = pulse
         self._stop_asked = threading.Event()
+        self._faltered = False
         create_tables(engine, _metadata)
         self._beat()
         self._last = self._healthy_since = clock()
@@ -76,7 +83,13 @@ class Heart(threading.Thread):
                 self.tick()
             except Exception as error:  # noqa: BLE001  (a host whose heart has stopped loses its jobs to others)
                 self._healthy_since = self._clock()
-                _log.warning("the database cannot be told that we live: %s", type(error).__name__)
+                if not self._faltered:
+                    _log.warning("the database of jobs is away (%s)", type(error).__name__)
+                self._faltered = True
+            else:
+                if self._faltered:
+                    _log.warning("the database of jobs is there again")
+                self._faltered = False
 
     def tick(self) -> None:
         """One beat, and a look at the others."""

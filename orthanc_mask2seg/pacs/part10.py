@@ -89,6 +89,7 @@ class Identity:
         return _orthanc_id(self.patient_id, self.study_instance_uid, self.series_instance_uid, self.sop_instance_uid)
 
 
+@lru_cache(maxsize=4096)
 def _orthanc_id(*parts: str) -> ArchiveKey:
     digest = hashlib.sha1("|".join(parts).encode(), usedforsecurity=False).hexdigest()
     return ArchiveKey("-".join(digest[start : start + 8] for start in range(0, len(digest), 8)))

@@ -18,6 +18,7 @@ from orthanc_mask2seg.errors import (
     ArchiveBusy,
     ArchiveDenied,
     ArchiveError,
+    ArchiveFull,
     ArchiveRejected,
     ArchiveUnreachable,
     NotInArchive,
@@ -38,7 +39,11 @@ BLOCK = 1 << 20
 HEADERS = {"Accept-Encoding": "identity", "User-Agent": "orthanc-mask2seg"}
 
 AHEAD = 8
-"""Instances fetched or waiting to be taken, beyond the one that is being worked on."""
+"""Instances fetched or waiting to be taken, beyond the one that is being worked on, however large they are."""
+
+MOST_AHEAD = 64
+BYTES_AHEAD = 16 << 20
+"""So many where they are small, and as many bytes: whoever works on them on a busy machine keeps nobody waiting."""
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -60,12 +65,16 @@ def fetched(fetch: Callable[[S], T], keys: Sequence[S], connections: int) -> Ite
     """What `fetch` gives for each key, in order, over several connections."""
     waiting = deque(keys)
     coming: deque[Future[T]] = deque()
+    ahead = AHEAD
     with ThreadPoolExecutor(connections, thread_name_prefix="fetch") as pool:
         try:
             while waiting or coming:
-                while waiting and len(coming) < AHEAD:
+                while waiting and len(coming) < ahead:
                     coming.append(pool.submit(fetch, waiting.popleft()))
-                yield coming.popleft().result()
+                found = coming.popleft().result()
+                if isinstance(found, bytes):
+                    ahead = min(MOST_AHEAD, max(AHEAD, BYTES_AHEAD // (len(found) + 1)))
+                yield found
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -133,6 +142,8 @@ def fault_of(status: int) -> type[ArchiveError]:
         return NotInArchive
     if status in {requests.codes.request_timeout, requests.codes.too_many_requests}:
         return ArchiveBusy
+    if status == requests.codes.insufficient_storage:
+        return ArchiveFull
     return ArchiveBusy if status >= requests.codes.internal_server_error else ArchiveRejected
 
 

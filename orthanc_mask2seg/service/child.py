@@ -38,8 +38,12 @@ class RemoteOutputs:
         self._connection = connection
 
     def stored(self, series_key: ArchiveKey) -> tuple[Stored, ...]:
-        """What was stored for a mask series and not superseded since."""
-        return tuple(Stored(**row) for row in self._ask("stored", series_key))
+        """What was stored for a mask series and is not deleted since."""
+        return tuple(map(Stored.of, self._ask("stored", series_key)))
+
+    def announced(self, job_id: str) -> tuple[Stored, ...]:
+        """What a job was about to store and did not come to an end with."""
+        return tuple(map(Stored.of, self._ask("announced", job_id)))
 
     def note_stored(self, *stored: Stored) -> None:
         """Remember what was stored."""

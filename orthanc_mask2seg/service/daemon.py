@@ -27,6 +27,7 @@ from orthanc_mask2seg.service.endings import note_end
 from orthanc_mask2seg.service.leader import LEASE_SECONDS, Leader
 from orthanc_mask2seg.service.naming import naming_of
 from orthanc_mask2seg.service.orders import Orders, Steps
+from orthanc_mask2seg.service.pause import Pause
 from orthanc_mask2seg.service.status import Page, ServiceState
 from orthanc_mask2seg.service.watcher import Source, Watcher
 from orthanc_mask2seg.service.workshop import Apart, Here, Workshop
@@ -38,6 +39,9 @@ WATCHER_STOP_SECONDS = 2.0
 STOP_SECONDS = 6.0
 """All in all; the engine takes up to 2 s more where its database does not answer."""
 WATCHER = "watcher"
+SUDDEN_ENDS = 1000
+"""A job is put aside after so many sudden ends of the service in the middle of it: they are power cuts, as jobs run in
+processes of their own, whose deaths the workshop counts."""
 LOCK_SECONDS = 30.0
 LOCK_RETRY_SECONDS = 0.2
 LOG = "service.log"
@@ -94,6 +98,7 @@ def serve(
         logs.also_to(state / LOG)
     ledger = SqlLedger(state, url)
     steps = Steps()
+    pause = Pause(stop, steps)
     workshop: Workshop = Apart(settings, works=works, looks=watches) if archive is None else Here(archive, settings)
     watcher = Leader(
         lambda: Watcher(source, ledger, engine, settings, workshop.look), engine.lease(WATCHER, LEASE_SECONDS)
@@ -106,9 +111,10 @@ def serve(
         watcher=watcher.status,
         orders=Orders(source, ledger, engine, workshop.look, steps),
         token=settings.service_token,
+        alarm=pause.alarm,
     )
     workshop.open()
-    run = deliveries.wrap(workshop.runner(ledger, steps), engine)
+    run = deliveries.wrap(pause.wrap(workshop.runner(ledger, steps)), engine)
     engine.start(run, partial(note_end, ledger), partial(lane_of, settings.merge))
     page = None
     if start_page is not None and watches and (settings.status_port or embedded):
@@ -150,7 +156,13 @@ def _engine(settings: Settings, stop: threading.Event, *, workers: int, patient:
     labels = [destination.label for destination in settings.destinations]
     while True:
         try:
-            return Engine(Path(settings.state), workers=workers, destinations=labels, url=settings.database_url)
+            return Engine(
+                Path(settings.state),
+                workers=workers,
+                destinations=labels,
+                url=settings.database_url,
+                deaths=SUDDEN_ENDS,
+            )
         except StateError:
             if time.monotonic() > deadline or stop.wait(LOCK_RETRY_SECONDS):
                 raise

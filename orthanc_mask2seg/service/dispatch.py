@@ -15,6 +15,9 @@ from orthanc_mask2seg.service.studies import DERIVED, MENDABLE, study_version
 
 STUDIES_PER_TICK = 8
 ENDINGS_PER_TICK = 200
+MENDED_AT_ONCE = 200
+MENDED_PER_TICK = 20
+"""A long queue is gone through bit by bit, so that what arrives is not kept waiting."""
 _UNDONE = frozenset({Verdict.REFUSED, Verdict.SKIPPED})
 _OVER = frozenset({JobState.DONE, JobState.FAILED, JobState.QUARANTINED})
 _log = logging.getLogger(__name__)
@@ -33,6 +36,7 @@ class Dispatch:
         self._passed: list[Seen] = []
         self._recheck: set[Uid] = set()
         self._new_images: set[Uid] = set()
+        self._doubtful: list[Seen] = []
 
     def __len__(self) -> int:
         return len(self._known)
@@ -50,9 +54,9 @@ class Dispatch:
         self._known[series.key] = series.version
         self._passed.append(_seen(series, Verdict.PASSED_OVER, reason))
 
-    def ask(self, series: Series, siblings: tuple[Series, ...], *, rested: bool) -> None:
+    def ask(self, series: Series, siblings: tuple[Series, ...], *, rested: bool, origin: str = "watcher") -> None:
         """The series may be a mask: ask for a job."""
-        self._ask(series, _request(series, rested=rested), study_version(siblings, series.key))
+        self._ask(series, _request(series, rested=rested, origin=origin), study_version(siblings, series.key))
         self.study_changed(series.study_instance_uid)
 
     def flush(self) -> None:
@@ -62,9 +66,15 @@ class Dispatch:
             self._passed.clear()
 
     def forget(self, key: ArchiveKey) -> None:
-        """The series is gone."""
-        if self._known.pop(key, None) is not None:
-            self._ledger.forget(key)
+        """The series is gone; where it was an image, what was made of the masks on it is to be judged again."""
+        if key not in self._known:
+            return
+        seen = self._ledger.seen(key)
+        if seen is not None and seen.verdict is Verdict.PASSED_OVER:
+            self._outdate(seen.study_instance_uid)
+            self._recheck.add(seen.study_instance_uid)
+        del self._known[key]
+        self._ledger.forget(key)
 
     def missing(self, there: set[ArchiveKey], most: int) -> list[ArchiveKey]:
         """Some of the series that are known and were not found."""
@@ -76,6 +86,7 @@ class Dispatch:
 
     def check_again(self) -> None:
         """Look at some of the studies whose masks were refused: what they lack may have come meanwhile."""
+        self._mend(MENDED_PER_TICK)
         for ending in self._ledger.endings(ENDINGS_PER_TICK):
             self._counters.outcomes[ending.outcome] += 1
             self._hear(ending)
@@ -123,12 +134,15 @@ class Dispatch:
 
     def reconcile(self) -> None:
         """Mend what a sudden end left behind: work remembered as begun whose job is over, or was never there."""
-        for seen in self._ledger.unfinished():
-            if seen.verdict is not Verdict.ENQUEUED:
-                continue
+        self._doubtful = [seen for seen in self._ledger.unfinished() if seen.verdict is Verdict.ENQUEUED]
+        self._mend(MENDED_AT_ONCE)
+
+    def _mend(self, most: int) -> None:
+        for seen in [self._doubtful.pop() for _ in range(min(most, len(self._doubtful)))]:
             job = self._jobs.get(seen.job_id)
             if job is None:
-                self.forget(seen.series_key)
+                if self._ledger.seen(seen.series_key) == seen:
+                    self.forget(seen.series_key)
             elif job.state in _OVER:
                 self.job_ended(job.request, job.result or job.error or {"outcome": "failed"})
 

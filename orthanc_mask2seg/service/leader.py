@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from orthanc_mask2seg.service.status import Counters, WatcherStatus
@@ -72,9 +73,11 @@ class Leader:
         """Watch, or stand by, until told to stop."""
         while not stop.is_set():
             if self._holds():
-                self._lead(stop)
-            else:
-                stop.wait(self._renew_seconds)
+                try:
+                    self._lead(stop)
+                except Exception as error:  # noqa: BLE001  (a watcher that never comes again is worse)
+                    _log.warning("the watcher cannot start: %s", type(error).__name__)
+            stop.wait(self._renew_seconds)
 
     def _lead(self, stop: threading.Event) -> None:
         _log.info("watching")
@@ -94,7 +97,8 @@ class Leader:
         thread.join(STOP_SECONDS)
         self._watcher = None
         if stop.is_set() and not thread.is_alive():
-            self._lease.give_up()
+            with suppress(Exception):  # it ends by itself
+                self._lease.give_up()
 
     def _holds(self) -> bool:
         try:

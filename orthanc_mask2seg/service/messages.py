@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Mapping
-from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -73,11 +72,6 @@ def answer_of(message: Message) -> dict[str, Any] | RunAgain:
         request = again.pop("request")
         return RunAgain(request=JobRequest.of(request) if request else None, **again)
     return dict(message["answer"])
-
-
-def document(value: Any) -> dict[str, Any]:
-    """A flat value as JSON."""
-    return asdict(value)
 
 
 def _fault(told: Mapping[str, Any]) -> Mask2SegError:

@@ -22,10 +22,9 @@ from orthanc_mask2seg.core.mask_planes import read_planes, read_probabilities
 from orthanc_mask2seg.core.match import Match
 from orthanc_mask2seg.core.pixels import StoredArray
 from orthanc_mask2seg.core.plane_headers import integer
-from orthanc_mask2seg.core.verify import same_but_for_software
 from orthanc_mask2seg.core.viewers import parse_viewers
 from orthanc_mask2seg.core.wording import counted
-from orthanc_mask2seg.errors import ConfigurationError, NotInArchive, StoreMismatch
+from orthanc_mask2seg.errors import ConfigurationError
 from orthanc_mask2seg.model import (
     Outcome,
     OutputReport,
@@ -42,6 +41,7 @@ from orthanc_mask2seg.service.matching import Found, Matcher
 from orthanc_mask2seg.service.naming import naming_of
 from orthanc_mask2seg.service.reading import template_of
 from orthanc_mask2seg.service.sieve import passes_over
+from orthanc_mask2seg.service.storing import Gone, Keep, keep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +69,8 @@ class Task:
         A mask that lacks slices of its source is converted as it is.
     store
         Store the result; False only shows what would happen.
+    keep
+        How it is stored.
     one_output
         There is room for one segmentation only.
     progress
@@ -82,6 +84,7 @@ class Task:
     named_as_mask: bool = False
     rested: bool = True
     store: bool = True
+    keep: Keep = keep
     one_output: bool = False
     progress: Callable[[str], None] = lambda _step: None
     sized: Callable[[int, int], None] = lambda _pixel_bytes, _planes: None
@@ -114,9 +117,12 @@ def convert_series(
     named_as_mask: bool = False,
     progress: Callable[[str], None] = lambda _step: None,
     sized: Callable[[int, int], None] = lambda _pixel_bytes, _planes: None,
+    keep: Keep = keep,
 ) -> Result | NotYet:
     """Convert one series that may be a mask, as the service does; see `Task` and `run`."""
-    task = Task(masks=tuple(masks), rested=rested, named_as_mask=named_as_mask, progress=progress, sized=sized)
+    task = Task(
+        masks=tuple(masks), rested=rested, named_as_mask=named_as_mask, progress=progress, sized=sized, keep=keep
+    )
     ended = run(archive, task, settings)
     return ended if isinstance(ended, NotYet) else ended[0]
 
@@ -299,13 +305,24 @@ def _stored(
     task: Task,
     watch: _Stopwatch,
 ) -> Result:
-    outputs: tuple[OutputReport, ...] = ()
-    if task.store:
-        with watch.step("store"):
-            receipt, content = _store(archive, ended.segmentation)
-        outputs = (_output(receipt, hashlib.sha256(content).hexdigest()),)
-    digests = tuple(digest_of_mask(planes) for planes in pixels) if task.store else ()
-    return replace(_converted(ended, group, outputs, watch), mask_sha256=digests)
+    if not task.store:
+        return _converted(ended, group, (), watch)
+    with watch.step("store"):
+        masks, source = [f.image.series for f in group], group[0].match.source.series
+        kept = task.keep(archive, ended.segmentation, masks, source)
+    if isinstance(kept, Gone):
+        uids = tuple(mask.series_instance_uid for mask in masks)
+        return Result(
+            outcome=Outcome.SKIPPED,
+            reason=kept.reason,
+            detail=kept.detail,
+            source_series_uid=source.series_instance_uid,
+            mask_series_uids=uids,
+            seconds=watch.seconds,
+        )
+    outputs = (_output(kept.receipt, hashlib.sha256(kept.content).hexdigest()),)
+    digests = tuple(digest_of_mask(planes) for planes in pixels)
+    return replace(_converted(ended, group, outputs, watch), mask_sha256=digests, earlier=kept.earlier)
 
 
 def digest_of_mask(planes: Sequence[StoredArray]) -> str:
@@ -316,29 +333,6 @@ def digest_of_mask(planes: Sequence[StoredArray]) -> str:
             digest.update(f"{index} {plane.dtype.str} {plane.shape}\n".encode())
             digest.update(np.ascontiguousarray(plane).data)
     return digest.hexdigest()
-
-
-def _store(archive: Archive, segmentation: Segmentation) -> tuple[Receipt, bytes]:
-    """Store, or find what an earlier version of this software stored of the same segmentation; what is held."""
-    try:
-        return archive.store(segmentation.content), segmentation.content
-    except StoreMismatch as mismatch:
-        try:
-            held = archive.find_series(segmentation.series_instance_uid)
-        except NotInArchive:
-            raise mismatch from None
-        for key in held.instance_keys:
-            content = archive.content(key)
-            if same_but_for_software(content, segmentation.content):
-                receipt = Receipt(
-                    key=key,
-                    sop_instance_uid=segmentation.sop_instance_uid,
-                    series_instance_uid=segmentation.series_instance_uid,
-                    created=False,
-                    resource=key if "/" in key else None,  # a path below the root of a DICOMweb service
-                )
-                return receipt, content
-        raise
 
 
 def _output(receipt: Receipt, sha256: str) -> OutputReport:

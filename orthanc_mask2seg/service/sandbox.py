@@ -20,7 +20,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import Connection
-from typing import Any, Protocol
+from typing import Any
 
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.errors import (
@@ -31,7 +31,7 @@ from orthanc_mask2seg.errors import (
     WorkerDied,
     WorkerError,
 )
-from orthanc_mask2seg.jobs.port import JobRequest, RunAgain, Stored
+from orthanc_mask2seg.jobs.port import JobRequest, Outputs, RunAgain, Stored
 from orthanc_mask2seg.model import ArchiveKey, Outcome, Series
 from orthanc_mask2seg.service.messages import Message, answer_of, receive, send
 from orthanc_mask2seg.service.orders import Steps
@@ -52,19 +52,6 @@ RETRY_SECONDS = 5.0
 
 _MODULE = "orthanc_mask2seg.service.child"
 _log = logging.getLogger(__name__)
-
-
-class Outputs(Protocol):
-    """What a job may ask the ledger: see `jobs.port.Ledger`."""
-
-    def stored(self, series_key: ArchiveKey) -> tuple[Stored, ...]:
-        """What was stored for a mask series and not superseded since."""
-
-    def note_stored(self, *stored: Stored) -> None:
-        """Remember what was stored."""
-
-    def drop_stored(self, *stored: Stored) -> None:
-        """Forget what was deleted again."""
 
 
 @dataclass(slots=True)
@@ -297,7 +284,9 @@ class _Exchange:
             raise ValueError(what)
         if what == "stored":
             return [asdict(each) for each in self._outputs.stored(ArchiveKey(arguments[0]))]
-        rows = [Stored(**row) for row in arguments]
+        if what == "announced":
+            return [asdict(each) for each in self._outputs.announced(str(arguments[0]))]
+        rows = [Stored.of(row) for row in arguments]
         if what == "note_stored":
             return self._outputs.note_stored(*rows)
         if what == "drop_stored":

@@ -11,7 +11,7 @@ import pytest
 from tests.plugin_orthanc import SUITES, PluginOrthanc, until
 from tests.truth import Case, cases, read_with_dcmqi, read_with_highdicom, same
 
-LONG_S = 200
+LONG_S = 400
 
 
 @pytest.fixture(params=SUITES)
@@ -24,6 +24,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PluginOrt
         made.kill()
 
 
+@pytest.mark.timeout(900)
 def test_every_real_case_is_converted_rightly(server: PluginOrthanc, set_a: Path, tmp_path: Path) -> None:
     """Uploaded one after the other; every voxel of every SEG that Orthanc then holds is where the truth has it."""
     found = cases(set_a)

@@ -1,68 +1,23 @@
 """The durable queue in this process: what it promises while nobody dies."""
 
-import contextlib
 import dataclasses
 import logging
 import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+import sqlalchemy as sa
+from job_scene import converted, engine, request, wait_for
 
 from orthanc_mask2seg.errors import ArchiveUnreachable, NotInArchive, StateError
+from orthanc_mask2seg.jobs.database import address, connect
 from orthanc_mask2seg.jobs.engine import Backoff, Engine
-from orthanc_mask2seg.jobs.port import JobRequest, JobState, RunAgain
+from orthanc_mask2seg.jobs.port import JobState, RunAgain
 from orthanc_mask2seg.jobs.reader import JobReader
-
-QUICK = Backoff(first_seconds=0.1, ceiling_seconds=0.2)
-
-
-def request(name="mask", **changes):
-    plain = JobRequest(series_key=name, series_instance_uid="1.2", study_instance_uid="1.3", version="1")
-    return dataclasses.replace(plain, **changes)
-
-
-def converted(_request):
-    return {"outcome": "converted", "reason": None}
-
-
-class Place(NamedTuple):
-    """Where an engine keeps its jobs."""
-
-    state: Path
-    url: str = ""
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def place(request, tmp_path):
-    """An empty state folder, or an empty database that many hosts may share."""
-    if request.param == "sqlite":
-        return Place(tmp_path)
-    return Place(tmp_path, request.getfixturevalue("shared_postgres").create_database())
-
-
-@contextlib.contextmanager
-def engine(place, run=converted, ended=lambda _request, _document: None, lane=lambda _request: "", **options):
-    place = place if isinstance(place, Place) else Place(place)
-    made = Engine(place.state, url=place.url, backoff=QUICK, polling_seconds=0.05, **options)
-    made.start(run, ended, lane)
-    try:
-        yield made
-    finally:
-        made.stop()
-
-
-def wait_for(jobs, job_id, *states, seconds=20):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        job = jobs.get(job_id)
-        if job is not None and job.state in states:
-            return job
-        time.sleep(0.02)
-    raise AssertionError(f"{jobs.get(job_id)} did not become {states}")
+from orthanc_mask2seg.jobs.rows import table
+from orthanc_mask2seg.jobs.takeover import Pulse
 
 
 def test_a_job_runs_once_however_often_it_is_asked_for(place):
@@ -378,3 +333,30 @@ def test_what_shares_a_lane_never_runs_at_the_same_time(place):
             wait_for(jobs, job_id, JobState.DONE)
     assert ("a", "a") not in together
     assert any("a" in at and "b" in at for at in together)
+
+
+def test_a_job_that_is_begun_and_that_nobody_works_on_is_queued_again(place):
+    """As after a thread that ended without a word, because its database was away; what is worked on is left alone."""
+    runs, go = [], threading.Event()
+
+    def run(asked):
+        runs.append(asked.series_key)
+        if asked.series_key == "busy":
+            go.wait(20)
+        return converted(asked)
+
+    with engine(place, run, workers=2, pulse=Pulse(beat_seconds=0.3, ttl_seconds=5.0)) as jobs:
+        busy = jobs.enqueue(request("busy"))
+        lost = jobs.enqueue(request("lost"), delay_seconds=3600.0)
+        wait_for(jobs, busy, JobState.RUNNING)
+        database = connect(address(*place))
+        rows = table(database)
+        with database.begin() as connection:
+            begun = {"status": "PENDING", "executor_id": jobs.executor}
+            connection.execute(sa.update(rows).where(rows.c.workflow_uuid == lost).values(begun))
+        database.dispose()
+        wait_for(jobs, lost, JobState.DONE)
+        time.sleep(1.5)
+        go.set()
+        wait_for(jobs, busy, JobState.DONE)
+    assert runs == ["busy", "lost"]

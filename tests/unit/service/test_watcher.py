@@ -9,7 +9,7 @@ from service_doubles import Index, Queue
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.errors import ArchiveBusy, ArchiveDenied, ArchiveUnreachable
 from orthanc_mask2seg.jobs.ledger import SqlLedger
-from orthanc_mask2seg.jobs.port import JobState, Verdict
+from orthanc_mask2seg.jobs.port import JobState, Seen, Verdict
 from orthanc_mask2seg.service import watcher as module
 from orthanc_mask2seg.service.watcher import Watcher
 
@@ -456,3 +456,42 @@ def test_an_archive_that_is_away_is_waited_for(scene, caplog, fault):
     assert max(clock.pauses) == module.LONGEST_PAUSE_SECONDS
     assert "secret" not in caplog.text
     assert watcher.status().reachable
+
+
+def test_what_was_there_before_is_asked_for_as_backlog(scene):
+    """So that it does not hold up what arrives."""
+    scene.index.silent = True
+    scene.index.put("ct", 10)
+    scene.index.put("mask", 10)
+    scene.index.silent = False
+    scene.pass_time(1)
+    scene.index.put("mask2", 10)
+    scene.pass_time(10)
+    assert {request.series_key: request.origin for request in scene.queue.asked} == {"mask": "scan", "mask2": "watcher"}
+
+
+def test_a_long_queue_does_not_hold_up_the_watcher(scene):
+    """After a sudden end it is gone through bit by bit, and everything in it whose job was never there is found."""
+    scene.index.silent = True
+    for number in range(1000):
+        scene.index.put(f"mask{number}", 1)
+    series = {s.key: s for s in scene.index.all_series()}
+    begun = [
+        Seen(
+            series_key=key,
+            series_instance_uid=one.series_instance_uid,
+            study_instance_uid="study",
+            version=one.version,
+            verdict=Verdict.ENQUEUED,
+            job_id=f"lost{key}",
+        )
+        for key, one in series.items()
+    ]
+    scene.ledger.remember(*begun)
+    scene.start()
+    asked = []
+    scene.queue.get = asked.append
+    scene.watcher.tick()
+    assert 0 < len(asked) <= 250
+    scene.pass_time(15)
+    assert len(set(asked)) == 1000

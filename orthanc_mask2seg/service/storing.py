@@ -1,0 +1,69 @@
+"""Storing a segmentation, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from orthanc_mask2seg.core.verify import same_but_for_software
+from orthanc_mask2seg.errors import NotInArchive, StoreMismatch
+from orthanc_mask2seg.model import EarlierOutput, Receipt, Segmentation, Series
+from orthanc_mask2seg.pacs.port import Archive
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """The archive holds it.
+
+    Attributes
+    ----------
+    content
+        What it holds.
+    earlier
+        What became of what was stored for earlier versions of the mask.
+    """
+
+    receipt: Receipt
+    content: bytes
+    earlier: tuple[EarlierOutput, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """Nothing is stored: what it was made from is not there any more."""
+
+    reason: str
+    detail: str
+
+
+Keep = Callable[[Archive, Segmentation, Sequence[Series], Series], Kept | Gone]
+"""Stores a segmentation of these masks, which lies on this source."""
+
+
+def keep(archive: Archive, segmentation: Segmentation, _masks: Sequence[Series], _source: Series) -> Kept:
+    """Store it, and ask nothing."""
+    receipt, content = store(archive, segmentation)
+    return Kept(receipt=receipt, content=content)
+
+
+def store(archive: Archive, segmentation: Segmentation) -> tuple[Receipt, bytes]:
+    """Store, or find what an earlier version of this software stored of the same segmentation; what is held."""
+    try:
+        return archive.store(segmentation.content), segmentation.content
+    except StoreMismatch as mismatch:
+        try:
+            held = archive.find_series(segmentation.series_instance_uid)
+        except NotInArchive:
+            raise mismatch from None
+        for key in held.instance_keys:
+            content = archive.content(key)
+            if same_but_for_software(content, segmentation.content):
+                receipt = Receipt(
+                    key=key,
+                    sop_instance_uid=segmentation.sop_instance_uid,
+                    series_instance_uid=segmentation.series_instance_uid,
+                    created=False,
+                    resource=key if "/" in key else None,  # a path below the root of a DICOMweb service
+                )
+                return receipt, content
+        raise
