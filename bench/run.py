@@ -205,7 +205,7 @@ def main() -> None:
                 rounds, peers = (ROUNDS[case], ROUNDS_OF_PEERS[case]) if options.full else (5, 1)
                 with uploaded(server, made) as site:
                     runs = measure(server, site, made, Path(name), rounds, peers)
-                rows += rows_of(case, runs, encode_alone(case, peers))
+                rows += rows_of(case, runs, encode_alone(case, max(3, peers)))
                 options.out.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
         finally:
             server.stop()

@@ -7,7 +7,7 @@ instances, groups of frames and pixels are many and alike: they are bytes alread
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 from pydicom import Dataset, dcmread
@@ -81,16 +81,32 @@ def saved(
     return target.getvalue()
 
 
+def saved_again(data: Dataset) -> bytes:
+    """The same of an object that was read and changed."""
+
+    def write() -> bytes:
+        buffer = io.BytesIO()
+        data.save_as(buffer, enforce_file_format=True)
+        return buffer.getvalue()
+
+    return _readable(data, write)
+
+
 def _header(data: Dataset, ready: Mapping[int, bytes]) -> bytes:
     """All that stands before the pixels."""
+    return _readable(data, lambda: _put_together(data, ready))
+
+
+def _readable(data: Dataset, write: Callable[[], bytes]) -> bytes:
+    """What is written in a character set that holds all of its text."""
     for character_set in (data.get("SpecificCharacterSet"), "ISO_IR 192"):
         if character_set:
             data.SpecificCharacterSet = character_set
         try:
-            content = _put_together(data, ready)
+            content = write()
         except (LookupError, UnicodeError):
             continue
-        if _texts(dcmread(io.BytesIO(content))) == _texts(data):
+        if _texts(dcmread(io.BytesIO(content), stop_before_pixels=True)) == _texts(data):
             break
     return content
 
