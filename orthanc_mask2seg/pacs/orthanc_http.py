@@ -59,7 +59,7 @@ NO_TLS_FILES = TlsFiles()
 MOST_CAUSES = 8
 STORE = "a store"
 FULL = frozenset({14, 19, 1009})
-"""OrthancStatus of a full or read-only disk: a file cannot be written, the storage is full, SQLite cannot write."""
+"""OrthancStatus, with HTTP 500, of a full or read-only disk: no file written, storage full, SQLite cannot write."""
 
 _CHATTY_LOGGERS = ("httpx", "httpcore", "urllib3")
 
@@ -353,7 +353,8 @@ def _check(what: str, status: int, body: bytes) -> None:
         return
     number = _orthanc_status(body)
     read_only = status == requests.codes.not_allowed and what == STORE
-    kind = ArchiveFull if number in FULL or read_only else fault_of(status)
+    full = number in FULL and status == requests.codes.internal_server_error
+    kind = ArchiveFull if full or read_only else fault_of(status)
     detail = "" if number is None else f" (OrthancStatus {number})"
     raise kind(f"Orthanc answered {status} to {what}{detail}")
 
