@@ -64,7 +64,7 @@ format: venv ## mend the style
 # The lock files name no address: whichever index pip is set up with must serve the very files of these hashes.
 UV := .state/uv/bin/uv
 COMPILE := $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-strip-extras --no-emit-index-url --no-emit-find-links --no-header
+	--extra radiomics --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header
 
 $(UV):
 	$(PYTHON) -m venv .state/uv

@@ -43,6 +43,10 @@ class Reason(StrEnum):
     CORRUPT_PIXEL_DATA = "corrupt_pixel_data"
     INVALID_DICOM = "invalid_dicom"
     TOO_LARGE = "too_large"
+    IRREGULAR_SLICES = "irregular_slices"
+    UNKNOWN_UNITS = "unknown_units"
+    REGION_TOO_SMALL = "region_too_small"
+    NOT_INSTALLED = "not_installed"
 
 
 class Outcome(StrEnum):
