@@ -42,6 +42,8 @@ class Feature:
         Mean, minimum and so on of the quantity that `concept` names.
     pyradiomics
         What pyradiomics calls it, if it has it.
+    tag
+        The engine's own name; '' of a simple measurement.
     reason
         Why there is no value.
     """
@@ -55,6 +57,7 @@ class Feature:
     aggregation: str = ""
     derivation: CodedConcept | None = None
     pyradiomics: str = ""
+    tag: str = ""
     reason: str | None = None
 
     def document(self) -> dict[str, object]:
