@@ -6,9 +6,7 @@ and its settings stand once in each group.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 from highdicom import sr
 from highdicom.sr.coding import CodedConcept as HighdicomConcept
@@ -20,53 +18,36 @@ from orthanc_mask2seg import __version__
 from orthanc_mask2seg.core.source_images import derived_uid
 from orthanc_mask2seg.model import CodedConcept, SegmentSpec
 from orthanc_mask2seg.outputs.companion import MANUFACTURER, Companion, settle, to_file
-from orthanc_mask2seg.outputs.measurements import Feature
+from orthanc_mask2seg.outputs.measured import Engine, Measured
+from orthanc_mask2seg.outputs.measurements import SIMPLE, Feature
+from orthanc_mask2seg.outputs.presets import Aggregation
 from orthanc_mask2seg.outputs.regions import Region, Regions
 
 SERIES_NUMBER_OFFSET = 1000
-PARAMETERS_LENGTH = 16384
-"""Longest value of a text item that readers are known to take."""
+LONGEST_MEANING = 64
+"""CodeMeaning is a long string (LO, PS3.5 section 6.2)."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Engine:
-    """What measured, and how.
-
-    Attributes
-    ----------
-    settings
-        What the values depend on.
-    """
-
-    name: str
-    version: str
-    settings: Mapping[str, Any]
-
-
-OWN = Engine(name="mask2seg", version=__version__, settings={})
-"""Of the simple measurements."""
 
 
 def write_report(
-    regions: Regions,
+    measured: Measured,
     template: Dataset,
-    features: Mapping[int, Sequence[Feature]],
-    engine: Engine = OWN,
 ) -> bytes:
-    """Write the report.
+    """Write the report: of texture the aggregations in 3D alone, so that it stays small.
 
     Parameters
     ----------
     template
         Full header of one instance of the source, for patient and study.
-    features
-        SegmentNumber to what was measured; features without a value are left out.
+    measured
+        Features without a value are left out.
 
     Returns
     -------
     bytes
         The DICOM file; the same for the same arguments.
     """
+    regions, engine = measured.regions, measured.engine
     companion = Companion(
         kind="SR",
         seg=regions.seg,
@@ -78,7 +59,7 @@ def write_report(
         observation_context=_observer(),
         procedure_reported=HighdicomConcept("363679005", "SCT", "Imaging procedure"),
         imaging_measurements=[
-            _group(region, regions, companion, features.get(region.number, ()), engine) for region in regions.regions
+            _group(region, regions, companion, _reported(measured.features[region.number]), engine) for region in regions.regions
         ],
         title=codes.DCM.ImagingMeasurementReport,
     )
@@ -97,6 +78,18 @@ def write_report(
     settle(report, companion)
     assert report.SOPClassUID == Comprehensive3DSRStorage
     return to_file(report)
+
+
+def _reported(features: Sequence[Feature]) -> list[Feature]:
+    """What has a value and is of the whole region; of the radiomics nothing that the simple measurements say already."""
+    simple = {f.concept for f in features if f.family == SIMPLE}
+    return [
+        f
+        for f in features
+        if f.value is not None
+        and (f.family == SIMPLE or f.concept not in simple)
+        and f.aggregation in {"", "3D", str(Aggregation.AVERAGED_3D)}
+    ]
 
 
 def _evidence(seg: Dataset, template: Dataset) -> Dataset:
@@ -142,18 +135,18 @@ def _group(
         finding_category=_concept(spec.category),
         finding_type=_concept(spec.property_type),
         finding_sites=_sites(spec),
-        measurements=[_measurement(f) for f in features if f.value is not None],
+        measurements=[_measurement(f) for f in features],
         algorithm_id=_algorithm(engine),
     )
 
 
 def _algorithm(engine: Engine) -> sr.AlgorithmIdentification:
-    parameters = [f"{name}: {value}"[:PARAMETERS_LENGTH] for name, value in sorted(engine.settings.items())]
+    parameters = [f"{name}: {value}" for name, value in sorted(engine.settings.items())]
     return sr.AlgorithmIdentification(name=engine.name, version=engine.version, parameters=parameters or None)
 
 
 def _concept(concept: CodedConcept) -> HighdicomConcept:
-    return HighdicomConcept(concept.value, concept.scheme_designator, concept.meaning)
+    return HighdicomConcept(concept.value, concept.scheme_designator, concept.meaning[:LONGEST_MEANING])
 
 
 def _sites(spec: SegmentSpec) -> list[sr.FindingSite] | None:
