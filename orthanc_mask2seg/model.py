@@ -327,7 +327,9 @@ class OutputReport:
     Attributes
     ----------
     sha256
-        Digest of the DICOM file.
+        Digest of the file.
+    attachment
+        Path below Orthanc's address of a file that is kept beside a series, and goes with it.
     """
 
     kind: str
@@ -337,6 +339,7 @@ class OutputReport:
     orthanc_id: str | None = None
     sha256: str | None = None
     resource: str | None = None
+    attachment: str | None = None
 
     @property
     def key(self) -> ArchiveKey | None:

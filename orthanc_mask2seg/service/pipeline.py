@@ -37,6 +37,7 @@ from orthanc_mask2seg.model import (
     Uid,
 )
 from orthanc_mask2seg.pacs.port import Archive
+from orthanc_mask2seg.service.companions import Companions, store_companions
 from orthanc_mask2seg.service.matching import Found, Matcher
 from orthanc_mask2seg.service.naming import naming_of
 from orthanc_mask2seg.service.reading import template_of
@@ -226,7 +227,8 @@ def _convert_group(
     if isinstance(ended, Refusal):
         uids = tuple(f.image.series.series_instance_uid for f in kept)
         return (_refused(ended, uids, watch, kept[0]), *refused)
-    return (_stored(archive, ended, kept, [p.matched.stored for p in placed], task, watch), *refused)
+    pixels = [p.matched.stored for p in placed]
+    return (_stored(archive, ended, kept, pixels, template, task, settings, watch), *refused)
 
 
 def _place(archive: Archive, found: Found, settings: Settings, watch: _Stopwatch) -> Placed | Refusal:
@@ -269,7 +271,7 @@ def _convert_fractional(
         )
     if isinstance(ended, Refusal):
         return _refused(ended, uids, watch, found)
-    return _stored(archive, ended, [found], [values], task, watch)
+    return _stored(archive, ended, [found], [values], template, task, settings, watch)
 
 
 def _stored(
@@ -277,16 +279,24 @@ def _stored(
     ended: Converted,
     group: Sequence[Found],
     pixels: Sequence[Sequence[StoredArray]],
+    template: Dataset,
     task: Task,
+    settings: Settings,
     watch: _Stopwatch,
 ) -> Result:
     outputs: tuple[OutputReport, ...] = ()
+    beside = Companions()
     if task.store:
         with watch.step("store"):
             receipt, content = _store(archive, ended.segmentation)
-        outputs = (_output(receipt, hashlib.sha256(content).hexdigest()),)
+        seg = _output(receipt, hashlib.sha256(content).hexdigest())
+        if len(settings.outputs) > 1:
+            with watch.step("outputs"):
+                beside = store_companions(archive, settings, group[0].match.source, template, content, seg)
+        outputs = (seg, *beside.outputs)
     digests = tuple(digest_of_mask(planes) for planes in pixels) if task.store else ()
-    return replace(_converted(ended, group, outputs, watch), mask_sha256=digests)
+    result = _converted(ended, group, outputs, watch)
+    return replace(result, mask_sha256=digests, evidence=(*result.evidence, *beside.evidence))
 
 
 def digest_of_mask(planes: Sequence[StoredArray]) -> str:
