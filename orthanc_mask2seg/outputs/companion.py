@@ -77,9 +77,13 @@ class Companion:
             return datetime(1970, 1, 1)  # noqa: DTZ001 - it gives no date
 
 
-def new_dataset(companion: Companion, sop_class_uid: str, modality: str, description: str) -> Dataset:
+def new_dataset(
+    companion: Companion, sop_class_uid: str, modality: str, description: str, frame_of_reference_uid: str = ""
+) -> Dataset:
     """An object with everything but its content."""
     data = Dataset()
+    if frame_of_reference_uid:
+        data.FrameOfReferenceUID = frame_of_reference_uid
     data.SOPClassUID = sop_class_uid
     data.SOPInstanceUID = companion.uid("instance")
     data.SeriesInstanceUID = companion.uid("series")
@@ -100,10 +104,10 @@ def settle(data: Dataset, companion: Companion) -> None:
         data.pop("PositionReferenceIndicator", None)  # of the Frame of Reference module, which `data` does not have
     moment = companion.moment
     date, time = f"{moment:%Y%m%d}", f"{moment:%H%M%S}"
-    for kind in ("InstanceCreation", "Series", "Content", "StructureSet"):
-        if kind != "StructureSet" or data.get("Modality") == "RTSTRUCT":
-            setattr(data, f"{kind}Date", date)
-            setattr(data, f"{kind}Time", time)
+    content = "StructureSet" if data.Modality == "RTSTRUCT" else "Content"
+    for kind in ("InstanceCreation", "Series", content):
+        setattr(data, f"{kind}Date", date)
+        setattr(data, f"{kind}Time", time)
     for equipment in data.get("ContributingEquipmentSequence") or ():
         equipment.ContributionDateTime = date + time
     data.Manufacturer = MANUFACTURER
@@ -112,10 +116,10 @@ def settle(data: Dataset, companion: Companion) -> None:
     data.SoftwareVersions = __version__
 
 
-def to_file(data: Dataset) -> bytes:
-    """The DICOM file, Explicit VR Little Endian."""
+def to_file(data: Dataset, transfer_syntax_uid: str = ExplicitVRLittleEndian) -> bytes:
+    """The DICOM file."""
     meta = FileMetaDataset()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.TransferSyntaxUID = transfer_syntax_uid
     meta.MediaStorageSOPClassUID = data.SOPClassUID
     meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
     data.file_meta = meta
