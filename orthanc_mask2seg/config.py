@@ -215,21 +215,29 @@ SETTINGS = (
     Setting("NameFromPatientName", "", "PatientName may name the structure, as in 3D-IRCADb."),
     Setting("ContentCreatorName", "", "Who made the segmentations, where a mask does not say it: Family^Given."),
     Setting(
-        "Outputs", "list", "What is made of each mask: seg, sr, csv, json, rtstruct, nrrd, nifti, preview, capture; "
-        "see docs/outputs.md.",
+        "Outputs",
+        "list",
+        "What is made of each mask: seg, sr, csv, json, rtstruct, nrrd, nifti, preview, capture; see docs/outputs.md.",
     ),
     Setting(
-        "RadiomicsPreset", "", "How images are prepared for radiomics: slicer, or ibsi-a to ibsi-e.", PRESETS.__contains__
+        "RadiomicsPreset",
+        "",
+        "How images are prepared for radiomics: slicer, or ibsi-a to ibsi-e.",
+        PRESETS.__contains__,
     ),
     Setting("RadiomicsResampleMm", "mm", "Voxel size to resample to; 0: as the preset has it.", _not_negative),
     Setting(
-        "RadiomicsInterpolation", "", "nearest, linear or spline; empty: as the preset has it.",
+        "RadiomicsInterpolation",
+        "",
+        "nearest, linear or spline; empty: as the preset has it.",
         lambda v: not v or v in set(Interpolation),
     ),
     Setting("RadiomicsRange", "list", "Lowest and highest value of a region; empty: as the preset has it."),
     Setting(
-        "RadiomicsOutlierSigma", "", "Values further from the mean than so many standard deviations are left out; 0: as "
-        "the preset has it.", _not_negative,
+        "RadiomicsOutlierSigma",
+        "",
+        "Values further from the mean than so many standard deviations are left out; 0: as the preset has it.",
+        _not_negative,
     ),
     Setting("RadiomicsBinWidth", "", "Width of grey levels; 0: as the preset has it.", _not_negative),
     Setting("RadiomicsBins", "", "Number of grey levels; 0: as the preset has it.", _not_negative),

@@ -25,7 +25,9 @@ def measure(
     series: Annotated[str | None, typer.Argument(help="Orthanc id or SeriesInstanceUID of a segmentation.")] = None,
     seg: Annotated[Path | None, typer.Option("--seg", help="SEG file, ours or anybody's.")] = None,
     source: Annotated[Path | None, typer.Option("--source", help="Folder of the images that it was made on.")] = None,
-    preset: Annotated[str | None, typer.Option("--preset", help="slicer, ibsi-a ... ibsi-e; see docs/outputs.md.")] = None,
+    preset: Annotated[
+        str | None, typer.Option("--preset", help="slicer, ibsi-a ... ibsi-e; see docs/outputs.md.")
+    ] = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write a table of the features into this file.")] = None,
     config_file: ConfigOption = None,
     as_json: JsonOption = False,
@@ -72,7 +74,9 @@ def _measured(
     from orthanc_mask2seg.service import archives, measuring
 
     if bool(series) == bool(seg):
-        raise ConfigurationError("name either a series of the PACS or a file with --seg", hint="See mask2seg measure -h.")
+        raise ConfigurationError(
+            "name either a series of the PACS or a file with --seg", hint="See mask2seg measure -h."
+        )
     if series:
         archive = archives.open_archive(settings)
         return measuring.measure_series(archive, archive.find_series(series), settings)

@@ -1,4 +1,4 @@
-"""The bundle: what a site wants of a segmentation, each made by itself. Nothing is imported for what nobody asks for."""
+"""The bundle: what a site wants of a segmentation, each made by itself. Nothing is imported that nobody asks for."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from orthanc_mask2seg import __version__
 from orthanc_mask2seg.core.finish import saved
@@ -116,7 +116,7 @@ def settle(data: Dataset, companion: Companion) -> None:
     data.SoftwareVersions = __version__
 
 
-def to_file(data: Dataset, transfer_syntax_uid: str = ExplicitVRLittleEndian) -> bytes:
+def to_file(data: Dataset, transfer_syntax_uid: UID = ExplicitVRLittleEndian) -> bytes:
     """The DICOM file."""
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = transfer_syntax_uid
@@ -124,5 +124,5 @@ def to_file(data: Dataset, transfer_syntax_uid: str = ExplicitVRLittleEndian) ->
     meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
     data.file_meta = meta
     if getattr(data, "preamble", None) is None:
-        data.preamble = b"\0" * 128  # type: ignore[attr-defined]
+        data.preamble = b"\0" * 128
     return saved(data)

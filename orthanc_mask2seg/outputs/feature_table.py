@@ -47,7 +47,9 @@ FEATURES = (
     FeatureRow("morph_pca_least_axis", "7J51", "Least Axis in 3D Length", "shape_LeastAxisLength", "mm"),
     FeatureRow("morph_pca_elongation", "Q3CK", "Elongation", "shape_Elongation", "1"),
     FeatureRow("morph_pca_flatness", "N17B", "Flatness", "shape_Flatness", "1"),
-    FeatureRow("morph_vol_dens_aabb", "PBX1", "Volume Density in Frame of Reference Axis Aligned Bounding Box", "", "1"),
+    FeatureRow(
+        "morph_vol_dens_aabb", "PBX1", "Volume Density in Frame of Reference Axis Aligned Bounding Box", "", "1"
+    ),
     FeatureRow("morph_area_dens_aabb", "R59B", "Area Density in Frame of Reference Axis Aligned Bounding Box", "", "1"),
     FeatureRow("morph_vol_dens_aee", "6BDE", "Volume Density in Approximate Enclosing Ellipsoid", "", "1"),
     FeatureRow("morph_area_dens_aee", "RDD2", "Area Density in Approximate Enclosing Ellipsoid", "", "1"),
@@ -70,7 +72,9 @@ FEATURES = (
     FeatureRow("stat_iqr", "SALO", "Intensity Interquartile Range", "firstorder_InterquartileRange", "I"),
     FeatureRow("stat_range", "2OJQ", "Intensity Range", "firstorder_Range", "I"),
     FeatureRow("stat_mad", "4FUA", "Intensity Mean Absolute Deviation", "firstorder_MeanAbsoluteDeviation", "I"),
-    FeatureRow("stat_rmad", "1128", "Intensity Robust Mean Absolute Deviation", "firstorder_RobustMeanAbsoluteDeviation", "I"),
+    FeatureRow(
+        "stat_rmad", "1128", "Intensity Robust Mean Absolute Deviation", "firstorder_RobustMeanAbsoluteDeviation", "I"
+    ),
     FeatureRow("stat_medad", "N72L", "Intensity Median Absolute Deviation", "", "I"),
     FeatureRow("stat_cov", "7TET", "Intensity Coefficient of Variation", "", "1"),
     FeatureRow("stat_qcod", "9S40", "Intensity Quartile Coefficient of Dispersion", "", "1"),
@@ -139,9 +143,17 @@ FEATURES = (
     FeatureRow("rlm_lrlge", "IVPO", "Long Run Low Gray Level Emphasis", "glrlm_LongRunLowGrayLevelEmphasis", "1"),
     FeatureRow("rlm_lrhge", "3KUM", "Long Run High Gray Level Emphasis", "glrlm_LongRunHighGrayLevelEmphasis", "1"),
     FeatureRow("rlm_glnu", "R5YN", "Gray Level Nonuniformity in Runs", "glrlm_GrayLevelNonUniformity", "1"),
-    FeatureRow("rlm_glnu_norm", "OVBL", "Normalized Gray Level Nonuniformity in Runs", "glrlm_GrayLevelNonUniformityNormalized", "1"),
+    FeatureRow(
+        "rlm_glnu_norm",
+        "OVBL",
+        "Normalized Gray Level Nonuniformity in Runs",
+        "glrlm_GrayLevelNonUniformityNormalized",
+        "1",
+    ),
     FeatureRow("rlm_rlnu", "W92Y", "Run Length Nonuniformity", "glrlm_RunLengthNonUniformity", "1"),
-    FeatureRow("rlm_rlnu_norm", "IC23", "Normalized Run Length Nonuniformity", "glrlm_RunLengthNonUniformityNormalized", "1"),
+    FeatureRow(
+        "rlm_rlnu_norm", "IC23", "Normalized Run Length Nonuniformity", "glrlm_RunLengthNonUniformityNormalized", "1"
+    ),
     FeatureRow("rlm_r_perc", "9ZK5", "Run Percentage", "glrlm_RunPercentage", "1"),
     FeatureRow("rlm_gl_var", "8CE5", "Gray Level Variance in Runs", "glrlm_GrayLevelVariance", "1"),
     FeatureRow("rlm_rl_var", "SXLW", "Run Length Variance", "glrlm_RunVariance", "1"),
@@ -155,9 +167,17 @@ FEATURES = (
     FeatureRow("szm_lzlge", "YH51", "Large Zone Low Gray Level Emphasis", "glszm_LargeAreaLowGrayLevelEmphasis", "1"),
     FeatureRow("szm_lzhge", "J17V", "Large Zone High Gray Level Emphasis", "glszm_LargeAreaHighGrayLevelEmphasis", "1"),
     FeatureRow("szm_glnu", "JNSA", "Gray Level Nonuniformity of Size Zone Counts", "glszm_GrayLevelNonUniformity", "1"),
-    FeatureRow("szm_glnu_norm", "Y1RO", "Normalized Gray Level Nonuniformity of Size Zone Counts", "glszm_GrayLevelNonUniformityNormalized", "1"),
+    FeatureRow(
+        "szm_glnu_norm",
+        "Y1RO",
+        "Normalized Gray Level Nonuniformity of Size Zone Counts",
+        "glszm_GrayLevelNonUniformityNormalized",
+        "1",
+    ),
     FeatureRow("szm_zsnu", "4JP3", "Zone Size Nonuniformity", "glszm_SizeZoneNonUniformity", "1"),
-    FeatureRow("szm_zsnu_norm", "VB3A", "Normalized Zone Size Nonuniformity", "glszm_SizeZoneNonUniformityNormalized", "1"),
+    FeatureRow(
+        "szm_zsnu_norm", "VB3A", "Normalized Zone Size Nonuniformity", "glszm_SizeZoneNonUniformityNormalized", "1"
+    ),
     FeatureRow("szm_z_perc", "P30P", "Size Zone Percentage", "glszm_ZonePercentage", "1"),
     FeatureRow("szm_gl_var", "BYLV", "Gray Level Variance in Size Zones", "glszm_GrayLevelVariance", "1"),
     FeatureRow("szm_zs_var", "3NSA", "Zone Size Variance", "glszm_ZoneVariance", "1"),
@@ -187,14 +207,32 @@ FEATURES = (
     FeatureRow("ngl_hde", "IMOQ", "High dependence emphasis", "gldm_LargeDependenceEmphasis", "1"),
     FeatureRow("ngl_lgce", "TL9H", "Low grey level count emphasis", "gldm_LowGrayLevelEmphasis", "1"),
     FeatureRow("ngl_hgce", "OAE7", "High grey level count emphasis", "gldm_HighGrayLevelEmphasis", "1"),
-    FeatureRow("ngl_ldlge", "EQ3F", "Low dependence low grey level emphasis", "gldm_SmallDependenceLowGrayLevelEmphasis", "1"),
-    FeatureRow("ngl_ldhge", "JA6D", "Low dependence high grey level emphasis", "gldm_SmallDependenceHighGrayLevelEmphasis", "1"),
-    FeatureRow("ngl_hdlge", "NBZI", "High dependence low grey level emphasis", "gldm_LargeDependenceLowGrayLevelEmphasis", "1"),
-    FeatureRow("ngl_hdhge", "9QMG", "High dependence high grey level emphasis", "gldm_LargeDependenceHighGrayLevelEmphasis", "1"),
+    FeatureRow(
+        "ngl_ldlge", "EQ3F", "Low dependence low grey level emphasis", "gldm_SmallDependenceLowGrayLevelEmphasis", "1"
+    ),
+    FeatureRow(
+        "ngl_ldhge", "JA6D", "Low dependence high grey level emphasis", "gldm_SmallDependenceHighGrayLevelEmphasis", "1"
+    ),
+    FeatureRow(
+        "ngl_hdlge", "NBZI", "High dependence low grey level emphasis", "gldm_LargeDependenceLowGrayLevelEmphasis", "1"
+    ),
+    FeatureRow(
+        "ngl_hdhge",
+        "9QMG",
+        "High dependence high grey level emphasis",
+        "gldm_LargeDependenceHighGrayLevelEmphasis",
+        "1",
+    ),
     FeatureRow("ngl_glnu", "FP8K", "Grey level non-uniformity of NGLDM", "gldm_GrayLevelNonUniformity", "1"),
     FeatureRow("ngl_glnu_norm", "5SPA", "Normalized grey level non-uniformity of NGLDM", "", "1"),
     FeatureRow("ngl_dcnu", "Z87G", "Dependence count non-uniformity", "gldm_DependenceNonUniformity", "1"),
-    FeatureRow("ngl_dcnu_norm", "OKJI", "Dependence count non-uniformity normalized", "gldm_DependenceNonUniformityNormalized", "1"),
+    FeatureRow(
+        "ngl_dcnu_norm",
+        "OKJI",
+        "Dependence count non-uniformity normalized",
+        "gldm_DependenceNonUniformityNormalized",
+        "1",
+    ),
     FeatureRow("ngl_dc_perc", "6XV8", "Dependence count percentage", "", "1"),
     FeatureRow("ngl_gl_var", "1PFV", "Grey level variance of NGLDM", "gldm_GrayLevelVariance", "1"),
     FeatureRow("ngl_dc_var", "DNX2", "Dependence count variance", "gldm_DependenceVariance", "1"),

@@ -20,6 +20,7 @@ from orthanc_mask2seg.outputs.suv import suv_factor
 
 Values = npt.NDArray[np.float32]
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intensities:
     """Values of the planes that were read.
@@ -53,9 +54,7 @@ def instances_of(source: ImageSeries, planes: Collection[int]) -> tuple[ArchiveK
     return tuple(source.series.instance_keys[i] for i in indices)
 
 
-def read_intensities(
-    source: ImageSeries, planes: Collection[int], contents: Iterable[bytes]
-) -> Intensities | Refusal:
+def read_intensities(source: ImageSeries, planes: Collection[int], contents: Iterable[bytes]) -> Intensities | Refusal:
     """Read planes of a source in the unit that its modality has.
 
     Parameters
@@ -124,7 +123,9 @@ def _scale(header: Dataset, groups: Groups) -> Scale | Refusal:
 
 def _rescale(header: Dataset, groups: Groups) -> tuple[float, float, str]:
     """Slope, intercept and type of the Modality LUT, of the frame or of the instance."""
-    items = [group.PixelValueTransformationSequence[0] for group in groups if "PixelValueTransformationSequence" in group]
+    items = [
+        group.PixelValueTransformationSequence[0] for group in groups if "PixelValueTransformationSequence" in group
+    ]
     for item in (*items, header):
         if item.get("RescaleSlope") is not None and item.get("RescaleIntercept") is not None:
             return float(item.RescaleSlope), float(item.RescaleIntercept), str(item.get("RescaleType") or "")
@@ -148,4 +149,3 @@ def needed_planes(source: ImageSeries, boxes: Iterable[range], margin_mm: float)
         low, high = distances[box[0]] - margin_mm, distances[box[-1]] + margin_mm
         found.update(i for i, d in enumerate(distances) if low <= d <= high)
     return tuple(sorted(found))
-

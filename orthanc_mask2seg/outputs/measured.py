@@ -60,7 +60,11 @@ class Measured:
                 }
                 for region in self.regions.regions
             ],
-            "engine": {"name": self.engine.name, "version": self.engine.version, "settings": dict(self.engine.settings)},
+            "engine": {
+                "name": self.engine.name,
+                "version": self.engine.version,
+                "settings": dict(self.engine.settings),
+            },
             "notes": list(self.notes),
         }
 

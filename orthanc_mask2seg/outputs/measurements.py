@@ -17,7 +17,15 @@ from orthanc_mask2seg.core.geometry import plane_heights
 from orthanc_mask2seg.core.source_images import positive_number
 from orthanc_mask2seg.model import CodedConcept, ImageSeries, Reason
 from orthanc_mask2seg.outputs.codes import (
-    CUBIC_MM, DIAMETER_3D, LONG_AXIS, MAXIMUM, MEAN, MINIMUM, MM, STANDARD_DEVIATION, VOLUME,
+    CUBIC_MM,
+    DIAMETER_3D,
+    LONG_AXIS,
+    MAXIMUM,
+    MEAN,
+    MINIMUM,
+    MM,
+    STANDARD_DEVIATION,
+    VOLUME,
 )  # fmt: skip
 from orthanc_mask2seg.outputs.intensities import Intensities
 from orthanc_mask2seg.outputs.regions import Region
@@ -115,7 +123,12 @@ _CODES = {VOLUME.value: "YEKZ", MEAN.value: "Q4LE", MINIMUM.value: "1GSF", MAXIM
 
 def _of_values(region: Region, intensities: Intensities) -> tuple[Feature, ...]:
     values = values_of(region, intensities).astype(np.float64)
-    found = ((MEAN, values.mean()), (STANDARD_DEVIATION, values.std()), (MINIMUM, values.min()), (MAXIMUM, values.max()))
+    found = (
+        (MEAN, values.mean()),
+        (STANDARD_DEVIATION, values.std()),
+        (MINIMUM, values.min()),
+        (MAXIMUM, values.max()),
+    )
     return tuple(
         _feature(intensities.quantity, word.meaning, intensities.unit, float(value), word) for word, value in found
     )
@@ -137,7 +150,9 @@ def volume_mm3(region: Region, source: ImageSeries) -> float:
     first = source.volume.planes[0]
     heights = plane_heights(source.volume, positive_number(source.header(first).get("SliceThickness")))
     area = math.prod(first.geometry.pixel_spacing)
-    return float(sum(np.count_nonzero(v) * area * heights[p] for p, v in zip(region.planes, region.voxels, strict=True)))
+    return float(
+        sum(np.count_nonzero(v) * area * heights[p] for p, v in zip(region.planes, region.voxels, strict=True))
+    )
 
 
 def face_centres(region: Region, source: ImageSeries) -> Points:

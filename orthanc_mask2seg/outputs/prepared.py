@@ -1,7 +1,7 @@
 """A region cut out of its image and resampled: what the radiomics engine is given.
 
-The new voxels lie where they would if the whole image were resampled (IBSI: the centres of both grids coincide), whatever
-was cut out of it.
+The new voxels lie where they would if the whole image were resampled (IBSI: the centres of both grids coincide),
+whatever was cut out of it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813 - as everybody calls it
 
 from orthanc_mask2seg.model import Vector
 from orthanc_mask2seg.outputs.codes import HU
@@ -70,7 +70,7 @@ def prepare(region: Region, intensities: Intensities, grid: RegularGrid, preset:
     soft = _resample(inside.astype(np.float64), grid, low, spacing, sitk.sitkLinear)
     if preset.rounded and intensities.unit == HU:
         resampled = np.rint(resampled)
-    return Prepared(values=resampled, inside=soft >= 0.5, spacing=spacing) if (soft >= 0.5).any() else None  # noqa: PLR2004
+    return Prepared(values=resampled, inside=soft >= 0.5, spacing=spacing) if (soft >= 0.5).any() else None
 
 
 Index = tuple[int, int, int]

@@ -1,7 +1,7 @@
 """How an image is prepared for radiomics: resampling, re-segmentation, discretisation; by name, or in parts.
 
-`slicer` is what 3D Slicer's Radiomics module (pyradiomics) does if nobody changes anything. `ibsi-a` to `ibsi-e` are the
-configurations of the IBSI's reference manual for its CT of the chest.
+`slicer` is what 3D Slicer's Radiomics module (pyradiomics) does if nobody changes anything. `ibsi-a` to `ibsi-e` are
+the configurations of the IBSI's reference manual for its CT of the chest.
 """
 
 from __future__ import annotations

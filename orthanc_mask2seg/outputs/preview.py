@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,8 +53,8 @@ class _View:
 
     values: Grey
     inside: Inside
-    down_mm: npt.NDArray[np.float64]
-    along_mm: npt.NDArray[np.float64]
+    down_mm: npt.NDArray[np.floating[Any]]
+    along_mm: npt.NDArray[np.floating[Any]]
 
 
 def write_png(regions: Regions, intensities: Intensities | Refusal) -> bytes | Refusal:
@@ -131,7 +132,7 @@ def _window(intensities: Intensities) -> Callable[[Grey], npt.NDArray[np.uint8]]
     low, high = WINDOWS.get(intensities.unit) or _percentiles(intensities)
 
     def grey(values: Grey) -> npt.NDArray[np.uint8]:
-        return (np.clip((values - low) / max(high - low, 1e-6), 0, 1) * 255).astype(np.uint8)
+        return np.asarray(np.clip((values - low) / max(high - low, 1e-6), 0, 1) * 255, np.uint8)
 
     return grey
 
@@ -146,8 +147,8 @@ def views(region: Region, source: ImageSeries, intensities: Intensities) -> tupl
     places = np.argwhere(region.voxels) + region.corner
     plane, row, column = (int(v) for v in np.rint(places.mean(axis=0)))
     geometry = source.volume.planes[0].geometry
-    rows = np.arange(geometry.rows) * geometry.pixel_spacing[0]
-    columns = np.arange(geometry.columns) * geometry.pixel_spacing[1]
+    rows = np.arange(geometry.rows, dtype=np.float64) * geometry.pixel_spacing[0]
+    columns = np.arange(geometry.columns, dtype=np.float64) * geometry.pixel_spacing[1]
     order = sorted(intensities.planes)
     heights = np.array([source.volume.distances[i] for i in order])
     mask = _full(region, geometry.rows, geometry.columns)
@@ -201,7 +202,7 @@ def _nearest(view: _View) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], f
     return found[0], found[1], mm
 
 
-def _edges(axis: npt.NDArray[np.float64]) -> tuple[float, float]:
+def _edges(axis: npt.NDArray[np.floating[Any]]) -> tuple[float, float]:
     half = (float(axis[1] - axis[0]) / 2, float(axis[-1] - axis[-2]) / 2) if len(axis) > 1 else (0.5, 0.5)
     return float(axis[0]) - half[0], float(axis[-1]) + half[1]
 

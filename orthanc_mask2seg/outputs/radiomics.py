@@ -48,7 +48,7 @@ _BY_DIRECTION = ("cm", "rlm")
 """Families of which there is one matrix for each direction."""
 _OF_VALUES = ("morph", "loc", "stat", "ih", "ivh")
 _UNDEFINED = 1_000_000
-"""What the engine gives for a ratio to zero; the IBSI gives the coarseness of a constant that value, and nothing else."""
+"""What the engine gives for a ratio to zero; the IBSI gives that value to the coarseness of a constant alone."""
 
 Found = dict[tuple[str, str], float]
 """(tag, aggregation) to value."""
@@ -112,10 +112,9 @@ def _extract(prepared: Prepared, intensities: Intensities, preset: Preset) -> Fo
     data = _roi(prepared, intensities, preset)
     if data is None:
         return {}
-    found = _of_values(data, preset)
+    found = _of_values(data)
     for aggregation in preset.aggregations:
-        families = [f for f in _texture(aggregation, preset) if f]
-        found |= _run(data, aggregation, families)
+        found |= _run(data, aggregation, _texture(aggregation, preset))
     return found
 
 
@@ -161,10 +160,9 @@ def _key(tag: str, aggregation: Aggregation) -> tuple[str, str]:
     return tag, ""
 
 
-def _of_values(data: Any, preset: Preset) -> Found:
+def _of_values(data: Any) -> Found:
     """Shape and values: where the region is too thin for the engine as a whole, its calculators are asked directly."""
     found = _run(data, Aggregation.AVERAGED_3D, _OF_VALUES)
-    del preset
     inside = data.intensity_mask.array
     values = inside[~np.isnan(inside)]
     for tag, value in _statistics(values).items():
@@ -173,7 +171,9 @@ def _of_values(data: Any, preset: Preset) -> Found:
     if levels is not None:
         for tag, value in _histogram(levels.array[~np.isnan(levels.array)]).items():
             found.setdefault(tag, value)
-    found.setdefault(("morph_vol_approx", ""), float(data.morphological_mask.array.sum() * math.prod(data.image.spacing)))
+    found.setdefault(
+        ("morph_vol_approx", ""), float(data.morphological_mask.array.sum() * math.prod(data.image.spacing))
+    )
     return found
 
 

@@ -1,7 +1,7 @@
 """Which voxels of an image are in which segment, read from anybody's segmentation.
 
-BINARY, FRACTIONAL (from half of the maximum on) and LABELMAP, compressed or not, of any writer. Each frame goes where it
-says that it lies: onto the plane of the source in the same place, flipped, turned or cropped as its geometry has it.
+BINARY, FRACTIONAL (from half of the maximum on) and LABELMAP, compressed or not, of any writer. Each frame goes where
+it says that it lies: onto the plane of the source in the same place, flipped, turned or cropped as its geometry has it.
 """
 
 from __future__ import annotations

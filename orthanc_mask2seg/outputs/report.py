@@ -28,7 +28,6 @@ LONGEST_MEANING = 64
 """CodeMeaning is a long string (LO, PS3.5 section 6.2)."""
 
 
-
 def write_report(
     measured: Measured,
     template: Dataset,
@@ -59,7 +58,8 @@ def write_report(
         observation_context=_observer(),
         procedure_reported=HighdicomConcept("363679005", "SCT", "Imaging procedure"),
         imaging_measurements=[
-            _group(region, regions, companion, _reported(measured.features[region.number]), engine) for region in regions.regions
+            _group(region, regions, companion, _reported(measured.features[region.number]), engine)
+            for region in regions.regions
         ],
         title=codes.DCM.ImagingMeasurementReport,
     )
@@ -81,7 +81,7 @@ def write_report(
 
 
 def _reported(features: Sequence[Feature]) -> list[Feature]:
-    """What has a value and is of the whole region; of the radiomics nothing that the simple measurements say already."""
+    """What has a value and is of the whole region, nothing twice."""
     simple = {f.concept for f in features if f.family == SIMPLE}
     return [
         f
@@ -109,9 +109,7 @@ def _observer() -> sr.ObservationContext:
     device = sr.DeviceObserverIdentifyingAttributes(
         uid=derived_uid("device", __version__), name="mask2seg", manufacturer_name=MANUFACTURER, model_name="mask2seg"
     )
-    context = sr.ObserverContext(
-        observer_type=codes.DCM.Device, observer_identifying_attributes=device
-    )
+    context = sr.ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=device)
     return sr.ObservationContext(observer_device_context=context)
 
 
@@ -162,4 +160,3 @@ def _measurement(feature: Feature) -> sr.Measurement:
         unit=_concept(feature.unit),
         derivation=_concept(feature.derivation) if feature.derivation else None,
     )
-

@@ -33,7 +33,7 @@ def suv_factor(header: Dataset) -> float | str:
     if units == "CNTS":
         element = header.get(PHILIPS_SUV_FACTOR)
         factor = _number(element.value if element is not None else None)
-        return factor if factor else "Units is CNTS, and no factor to SUV is given"
+        return factor or "Units is CNTS, and no factor to SUV is given"
     if units != "BQML":
         return f"Units is {units}" if units else "Units is missing"
     corrected = set(header.get("CorrectedImage") or ())

@@ -15,8 +15,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def to_csv(measured: Measured) -> bytes:
     """One row per segment.
 
-    A column is named as pyradiomics names the feature (`original_glcm_JointAverage`) where it has it, with the IBSI code
-    in brackets: `original_glcm_JointAverage [60VM]`. An empty cell is a feature that does not exist for the segment.
+    A column is named as pyradiomics names the feature where it has it, with the IBSI code in brackets:
+    `original_glcm_JointAverage [60VM]`. An empty cell is a feature that does not exist for the segment.
     """
     buffer = io.StringIO(newline="")
     columns = list(dict.fromkeys(column(f) for features in measured.features.values() for f in features))

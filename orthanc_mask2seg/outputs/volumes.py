@@ -50,7 +50,7 @@ def write_nrrd(regions: Regions) -> bytes | Refusal:
 def _without_date(content: bytes) -> bytes:
     """The same without the comment that says when it was written."""
     header, _, voxels = content.partition(b"\n\n")
-    lines = [line for line in header.split(b"\n") if not line.startswith(b"# This NRRD file was generated")]
+    lines = [line for line in header.split(b"\n") if not line.startswith(b"# on ")]
     return b"\n".join(lines) + b"\n\n" + voxels
 
 

@@ -115,7 +115,7 @@ def _with(found: Companions, kind: OutputKind, work: Callable[[], OutputReport |
 
 def _without_message(error: Exception) -> Exception:
     """The error with its place and without its words, which may quote values of files."""
-    return type("Fault", (Exception,), {})(type(error).__name__).with_traceback(error.__traceback__)
+    return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)
 
 
 def _said(kind: OutputKind, refusal: Refusal) -> str:

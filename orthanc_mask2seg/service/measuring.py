@@ -62,9 +62,7 @@ def _measured(archive: Archive, regions: Regions, settings: Settings) -> Measure
     return measure_all(regions, reader_of(archive, regions, preset)(), preset)
 
 
-def _regions_of(
-    archive: Archive, seg: Series, candidates: tuple[Series, ...], settings: Settings
-) -> Regions | Refusal:
+def _regions_of(archive: Archive, seg: Series, candidates: tuple[Series, ...], settings: Settings) -> Regions | Refusal:
     """The segmentation on the stack of its source that it lies on."""
     key = seg.instance_keys[0]
     named = source_uid_of(full_header(archive, key))
