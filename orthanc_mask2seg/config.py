@@ -222,7 +222,7 @@ SETTINGS = (
     Setting(
         "RadiomicsPreset",
         "",
-        "How images are prepared for radiomics: slicer, or ibsi-a to ibsi-e.",
+        "How images are prepared for radiomics: slicer, or ibsi-a to ibsi-e; or none.",
         PRESETS.__contains__,
     ),
     Setting("RadiomicsResampleMm", "mm", "Voxel size to resample to; 0: as the preset has it.", _not_negative),

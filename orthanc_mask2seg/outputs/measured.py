@@ -90,12 +90,12 @@ def measure_all(regions: Regions, intensities: Intensities | Refusal, preset: Pr
         return Measured(regions=regions, features=features, engine=_own(), notes=(_said(intensities),))
     notes: dict[str, None] = {}
     for region in regions.regions:
-        more = extract(region, regions.source, intensities, preset)
+        more = extract(region, regions.source, intensities, preset) if preset.aggregations else ()
         if isinstance(more, Refusal):
             notes[_said(more)] = None
             more = ()
         features[region.number] = (*measure(region, regions.source, intensities), *more)
-    engine = _own() if notes else _engine(preset, intensities)
+    engine = _own() if notes or not preset.aggregations else _engine(preset, intensities)
     return Measured(regions=regions, features=features, engine=engine, notes=tuple(notes))
 
 

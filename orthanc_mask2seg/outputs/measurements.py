@@ -19,6 +19,7 @@ from orthanc_mask2seg.model import CodedConcept, ImageSeries, Reason
 from orthanc_mask2seg.outputs.codes import (
     CUBIC_MM,
     DIAMETER_3D,
+    INTENSITY,
     LONG_AXIS,
     MAXIMUM,
     MEAN,
@@ -26,7 +27,8 @@ from orthanc_mask2seg.outputs.codes import (
     MM,
     STANDARD_DEVIATION,
     VOLUME,
-)  # fmt: skip
+    coded,
+)
 from orthanc_mask2seg.outputs.intensities import Intensities
 from orthanc_mask2seg.outputs.regions import Region
 
@@ -129,9 +131,17 @@ def _of_values(region: Region, intensities: Intensities) -> tuple[Feature, ...]:
         (MINIMUM, values.min()),
         (MAXIMUM, values.max()),
     )
-    return tuple(
-        _feature(intensities.quantity, word.meaning, intensities.unit, float(value), word) for word, value in found
-    )
+    if intensities.quantity == INTENSITY:
+        return tuple(_feature(_PLAIN.get(w, w), w.meaning, intensities.unit, float(v)) for w, v in found)
+    return tuple(_feature(intensities.quantity, w.meaning, intensities.unit, float(v), w) for w, v in found)
+
+
+_PLAIN = {
+    MEAN: coded("IBSI", "Q4LE", "Mean Intensity"),
+    MINIMUM: coded("IBSI", "1GSF", "Minimum Intensity"),
+    MAXIMUM: coded("IBSI", "84IY", "Maximum Intensity"),
+}
+"""Names of their own, where DICOM has no word for what the values measure."""
 
 
 def values_of(region: Region, intensities: Intensities) -> npt.NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """How an image is prepared for radiomics: resampling, re-segmentation, discretisation; by name, or in parts.
 
 `slicer` is what 3D Slicer's Radiomics module (pyradiomics) does if nobody changes anything. `ibsi-a` to `ibsi-e` are
-the configurations of the IBSI's reference manual for its CT of the chest.
+the configurations of the IBSI's reference manual for its CT of the chest. `none` leaves radiomics out.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ def _shown(value: Any) -> Any:
 PRESETS = {
     preset.name: preset
     for preset in (
+        Preset(name="none", aggregations=()),
         Preset(name="slicer", bin_width=25),
         Preset(name="ibsi-a", value_range=(-500, 400), bin_width=25, aggregations=IN_2D),
         Preset(
