@@ -14,6 +14,7 @@ from pydicom import Dataset
 
 from orthanc_mask2seg.core.pixels import decode
 from orthanc_mask2seg.core.plane_headers import Groups, frames_of
+from orthanc_mask2seg.core.wording import instance_of
 from orthanc_mask2seg.model import ArchiveKey, CodedConcept, ImageSeries, Reason, Refusal
 from orthanc_mask2seg.outputs.codes import ARBITRARY, ATTENUATION, HU, INTENSITY, MR_SIGNAL, SUV, SUV_BODY_WEIGHT
 from orthanc_mask2seg.outputs.suv import suv_factor
@@ -80,7 +81,12 @@ def read_intensities(source: ImageSeries, planes: Collection[int], contents: Ite
         if isinstance(decoded, Refusal):
             return decoded
         if decoded.coloured:
-            return Refusal(reason=Reason.UNSUPPORTED_PIXEL_DATA, detail="The images are coloured: nothing to measure.")
+            return Refusal(
+                reason=Reason.UNSUPPORTED_PIXEL_DATA,
+                detail="The images are coloured: their values measure nothing.",
+                hint="Measure on images of grey levels.",
+                evidence=(instance_of(decoded.header),),
+            )
         groups = [g for _, g in frames_of(decoded.header)]
         for place in wanted[index]:
             number = (source.volume.planes[place].frame_number or 1) - 1

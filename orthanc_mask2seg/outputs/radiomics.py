@@ -70,6 +70,7 @@ def not_installed() -> Refusal:
         reason=Reason.NOT_INSTALLED,
         detail="The radiomics engine z-rad is not installed.",
         hint="pip install 'orthanc-mask2seg[radiomics]', or see docs/outputs.md.",
+        evidence=("there is no module zrad",),
     )
 
 
@@ -95,6 +96,7 @@ def extract(
             reason=Reason.UNKNOWN_UNITS,
             detail=f"The preset {preset.name} keeps a range of HU, and the values are in {intensities.unit.meaning}.",
             hint="Choose another preset (setting RadiomicsPreset).",
+            evidence=(f"from {preset.value_range[0]:g} to {preset.value_range[1]:g}",),
         )
     grid = regular_grid(source)
     if isinstance(grid, Refusal):

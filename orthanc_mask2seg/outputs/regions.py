@@ -123,6 +123,7 @@ def read_regions(content: bytes, source: ImageSeries, tolerance: float = POSITIO
         return Refusal(
             reason=Reason.EMPTY_MASK,
             detail="The segmentation holds no voxel.",
+            hint="Nothing, unless a segmentation was expected.",
             evidence=(counted(len(specs), "segment"),),
         )
     return Regions(

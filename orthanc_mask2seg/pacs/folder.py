@@ -34,6 +34,9 @@ from orthanc_mask2seg.pacs.part10 import (
 )
 from orthanc_mask2seg.pacs.port import Archive
 
+COMPANIONS = frozenset({"SR", "RTSTRUCT", "OT"})
+"""Modalities of what is made of a segmentation: it lies beside the one file that was named for that."""
+
 HEADERS_KEPT = 2000
 """Headers kept in memory; those of further files are read again when they are needed."""
 
@@ -227,7 +230,8 @@ class FolderArchive(Archive):
             raise ConfigurationError("There is no place to store the result", hint="Name one with -o.")
         if self._one_file:
             modality = str(dcmread(io.BytesIO(content), specific_tags=["Modality"]).get("Modality") or "")
-            return self._out if modality == "SEG" else self._out.with_name(f"{self._out.stem}.{modality.lower()}.dcm")
+            beside = self._out.with_name(f"{self._out.stem}.{modality.lower()}.dcm")
+            return beside if modality in COMPANIONS else self._out
         if not sop_instance_uid.replace(".", "").isdigit():
             raise ArchiveRejected("The SOPInstanceUID is not a UID, and cannot be the name of a file")
         return self._out / f"{sop_instance_uid}.dcm"
