@@ -3,13 +3,17 @@
 
 PYTHON ?= python3
 ARGS ?=
+WORKERS ?= 2
 
 BIN := .venv/bin
+# Most tests wait for a real program rather than compute. Tests of a file share its servers, so they stay together.
+PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
 GET := $(PYTHON) scripts/get_debian.py
 DEBIAN := .state/debian
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-browser test-all-parts pictures venv test-parts lint docs format lock
+.PHONY: help run test test-all test-browser test-all-parts pictures venv test-parts lint docs soak faults faults-bugs simulation \
+	format lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -19,13 +23,13 @@ run: ## start Orthanc, and with it the service, send a demonstration study, stay
 	@$(BIN)/python scripts/run.py $(ARGS)
 
 test: venv test-parts ## run the tests of every day (ARGS="-k name" for some)
-	$(BIN)/pytest -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
 
 test-all: venv test-parts test-all-parts ## the same, and what is too slow for every day
-	$(BIN)/pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 test-browser: venv test-parts test-all-parts ## only what needs a browser: OHIF in three versions, Orthanc's own pages
-	$(BIN)/pytest tests/browser $(ARGS)
+	$(PYTEST) tests/browser $(ARGS)
 
 venv: ## build .venv from the lock file; instant when it is there
 	@$(PYTHON) scripts/make_venv.py --dev
@@ -33,6 +37,9 @@ venv: ## build .venv from the lock file; instant when it is there
 test-parts:
 	@for suite in bookworm trixie sid; do \
 		$(GET) --suite $$suite --into $(DEBIAN)/$$suite-orthanc orthanc orthanc-dicomweb orthanc-python || exit 1; done
+	@$(GET) --suite trixie --into $(DEBIAN)/trixie-postgresql postgresql-17
+	@$(GET) --suite trixie --into $(DEBIAN)/trixie-orthanc-postgresql \
+		orthanc orthanc-dicomweb orthanc-python orthanc-postgresql
 	@$(GET) --suite bookworm --into $(DEBIAN)/bookworm-dicom3tools dicom3tools
 	@$(GET) --suite bookworm --into $(DEBIAN)/bookworm-plastimatch plastimatch
 	@$(PYTHON) scripts/get_browser.py
@@ -40,8 +47,6 @@ test-parts:
 	@$(PYTHON) scripts/get_node.py tests/readers .state/node/readers
 
 test-all-parts:
-	@$(GET) --suite bookworm --into $(DEBIAN)/bookworm-orthanc orthanc orthanc-dicomweb orthanc-python
-	@$(GET) --suite sid --into $(DEBIAN)/sid-orthanc orthanc orthanc-dicomweb orthanc-python
 	@$(PYTHON) scripts/get_ohif.py
 
 pictures: venv test-parts ## take the pictures of docs/pictures in OHIF anew
@@ -53,6 +58,18 @@ lint: venv ## style, types, and who may import whom
 	$(BIN)/mypy
 	$(BIN)/mypy scripts
 	$(BIN)/lint-imports
+
+soak: venv test-parts ## N=5000 small masks through one service: its memory, and a SEG for each
+	$(BIN)/python tests/soak.py --masks $(or $(N),5000)
+
+faults: venv test-parts ## break everything around N=500 masks (SEED=1, SETUP=sqlite, race or postgres), and count what is lost
+	@$(BIN)/python -m tests.faults --masks $(or $(N),500) --seed $(or $(SEED),1) --setup $(or $(SETUP),sqlite) $(ARGS)
+
+faults-bugs: venv test-parts ## build bugs into our own code, one at a time: each has to be seen
+	@$(BIN)/python -m tests.faults.bugs $(ARGS)
+
+simulation: venv ## N=100000 histories of the service in memory (SEED=1)
+	@$(BIN)/python -m tests.faults.simulation --histories $(or $(N),100000) --seed $(or $(SEED),1) $(ARGS)
 
 docs: venv ## write the generated pages of docs/
 	$(BIN)/python scripts/make_docs.py

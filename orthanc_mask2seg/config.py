@@ -57,6 +57,9 @@ class Settings:
     dicomweb_ca_file: str = ""
     destinations: tuple[Destination, ...] = ()
     state: str = ".state/mask2seg"
+    database_url: str = ""
+    database_url_file: str = ""
+    history_days: float = 365.0
     status_host: str = "127.0.0.1"
     status_port: int = 8043
     settle_seconds: float = 2.0
@@ -64,6 +67,10 @@ class Settings:
     poll_seconds: float = 0.25
     scan_seconds: float = 60.0
     workers: int = 1
+    job_memory_mb: int = 4096
+    deadline_seconds: float = 300.0
+    longest_deadline_seconds: float = 3600.0
+    earlier: str = "replaced"
     timeout_seconds: float = 60.0
     position_tolerance_mm: float = 0.05
     series_number_offset: int = 5000
@@ -106,9 +113,20 @@ class Settings:
 
 
 SECRET = frozenset(
-    {"orthanc_password", "orthanc_authorization", "service_token", "dicomweb_password", "dicomweb_token"}
+    {
+        "orthanc_password",
+        "orthanc_authorization",
+        "service_token",
+        "dicomweb_password",
+        "dicomweb_token",
+        "database_url",
+    }
 )
-_SECRET_FILES = {"orthanc_password_file": "orthanc_password", "service_token_file": "service_token"}
+_SECRET_FILES = {
+    "orthanc_password_file": "orthanc_password",
+    "service_token_file": "service_token",
+    "database_url_file": "database_url",
+}
 """Files that are read once; those of the DICOMweb archive are read for each request."""
 
 EMBEDDED_STATE = "mask2seg"
@@ -152,6 +170,10 @@ def _is_url(value: str) -> bool:
     return value.startswith(("http://", "https://"))
 
 
+def _is_database_url(value: str) -> bool:
+    return not value or value.startswith(("postgresql://", "postgres://"))
+
+
 SETTINGS = (
     Setting("Enable", "", "Orthanc's plugin is on: it starts the service with Orthanc, or uses the one of Service."),
     Setting("Command", "path", "The mask2seg program that the plugin starts; by default the one that it belongs to."),
@@ -176,6 +198,14 @@ SETTINGS = (
     Setting("DicomwebCaFile", "path", "Authorities that may have signed the archive's certificate (PEM), no others."),
     Setting("Destinations", "list", "Places that get a copy of every result: see docs/dicomweb.md."),
     Setting("State", "path", "Folder of all state of the service; with Enable, mask2seg in Orthanc's IndexDirectory."),
+    Setting(
+        "DatabaseUrl",
+        "URL",
+        "PostgreSQL for jobs and memory in place of a file in State: see docs/scale.md. Better: DatabaseUrlFile.",
+        _is_database_url,
+    ),
+    Setting("DatabaseUrlFile", "path", "File that holds this address, which has a password in it."),
+    Setting("HistoryDays", "days", "Ended jobs are forgotten after so long; what was converted is not.", _positive),
     Setting("StatusHost", "", "Address that the status page listens on; not of this machine alone: with ServiceToken."),
     Setting("StatusPort", "", "Port of the status page; 0 turns it off.", lambda v: 0 <= v <= 65535),
     Setting("SettleSeconds", "s", "A complete mask that has been quiet for so long is converted.", _not_negative),
@@ -183,6 +213,15 @@ SETTINGS = (
     Setting("PollSeconds", "s", "Time between two looks at Orthanc's journal.", _positive),
     Setting("ScanSeconds", "s", "Time between two scans of all series, which find what the journal lost.", _positive),
     Setting("Workers", "", "Masks converted at the same time.", lambda v: 1 <= v <= 64),
+    Setting("JobMemoryMb", "MB", "Most memory of one conversion; 0: no limit.", lambda v: v == 0 or v >= 256),
+    Setting("DeadlineSeconds", "s", "A conversion may take so long, and more by the size of its series.", _positive),
+    Setting("LongestDeadlineSeconds", "s", "No conversion may take longer, whatever its size.", _positive),
+    Setting(
+        "Earlier",
+        "",
+        "The SEG of an earlier version of a mask is replaced, kept, or versioned: see docs/versions.md.",
+        lambda v: v in {"replaced", "kept", "versioned"},
+    ),
     Setting("TimeoutSeconds", "s", "Longest wait for one answer of Orthanc.", _positive),
     Setting("PositionToleranceMm", "mm", "Planes closer than this are the same plane.", _positive),
     Setting("SeriesNumberOffset", "", "SeriesNumber of a SEG: this plus that of its mask.", _not_negative),
@@ -295,6 +334,10 @@ def of_document(document: Mapping[str, Any], base: Path, environ: Mapping[str, s
     for file, secret in _SECRET_FILES.items():
         if path := getattr(settings, file):
             found[secret] = _secret(path, file)
+    if not _is_database_url(found.get("database_url", "")):
+        raise ConfigurationError(
+            "The file of DatabaseUrlFile must hold one address: postgresql://USER:PASSWORD@HOST/NAME"
+        )
     return replace(settings, **found)
 
 

@@ -7,14 +7,22 @@ can mend it and whether trying again helps:
   + ConfigurationError        the site's settings are wrong; the user mends them
   + ArchiveError              the PACS did not do what was asked
     - ArchiveUnreachable      no connection, or no answer in time; try again
-    - ArchiveBusy             it answered 429, 5xx or "full"; try again
+    - ArchiveBusy             it answered 429 or 5xx; try again
+      . ArchiveFull           its disk is full, or it takes nothing in; the site makes room, the service waits
     - ArchiveDenied           401 or 403; the user mends the credentials
     - ArchiveRejected         it will not take this; trying again does not help
+      . ArchiveGarbled        its answer is none: something between may have answered instead; try again
     - NotInArchive            the series or instance is not there
     - NotSupported            it has no such function
     - StoreMismatch           what the PACS holds is not what was sent
+      . StoreVanished         it said that it has stored, and holds nothing; try again
   + VerificationError         the encoded SEG does not hold the mask's voxels; nothing is stored
   + StateError                the state folder is in use or unreadable
+  + WorkerError               the process that works on a job did not come to an end
+    - WorkerDied              it died: a crash, or the system killed it
+    - DeadlineExceeded        it took longer than the job may, and was ended
+    - OutOfMemory             the job needs more memory than it may have
+  + InternalError             a fault that nobody foresaw
 """
 
 from __future__ import annotations
@@ -62,6 +70,13 @@ class ArchiveBusy(ArchiveError):
     hint = "Check the free disk space and the log of the PACS; the work is tried again."
 
 
+class ArchiveFull(ArchiveBusy):
+    """The PACS takes nothing in: its disk is full or read-only."""
+
+    code = "archive_full"
+    hint = "Make room for the PACS, or let it write again; the service waits and goes on by itself."
+
+
 class ArchiveDenied(ArchiveError):
     """The PACS refused the credentials."""
 
@@ -75,6 +90,14 @@ class ArchiveRejected(ArchiveError):
 
     code = "archive_rejected"
     hint = "See the log of the PACS for its reason."
+
+
+class ArchiveGarbled(ArchiveRejected):
+    """What answered does not speak as the PACS does."""
+
+    code = "archive_garbled"
+    retryable = True
+    hint = "Something between mask2seg and the PACS may have answered in its place; the work is tried again."
 
 
 class NotInArchive(ArchiveError):
@@ -97,6 +120,14 @@ class StoreMismatch(ArchiveError):
     hint = "Look for filters and scripts in the PACS that change or drop incoming instances."
 
 
+class StoreVanished(StoreMismatch):
+    """The PACS said that it has stored, and does not hold it."""
+
+    code = "store_vanished"
+    retryable = True
+    hint = "Check the free disk space, the filters and the scripts of the PACS; the work is tried again."
+
+
 class VerificationError(Mask2SegError):
     """The encoded segmentation does not hold the voxels of the mask."""
 
@@ -109,3 +140,35 @@ class StateError(Mask2SegError):
 
     code = "state_error"
     hint = "Only one service may use a state folder at a time."
+
+
+class WorkerError(Mask2SegError):
+    """The process that worked on a job did not come to an end."""
+
+    code = "worker_died"
+    hint = "See the log of the service, then 'mask2seg jobs retry'."
+
+
+class WorkerDied(WorkerError):
+    """The process that worked on this series died."""
+
+
+class DeadlineExceeded(WorkerError):
+    """The work on this series took longer than it may."""
+
+    code = "deadline_exceeded"
+    hint = "Is the PACS very slow? See DeadlineSeconds; then 'mask2seg jobs retry'."
+
+
+class OutOfMemory(WorkerError):
+    """The work on this series needs more memory than it may have."""
+
+    code = "too_large"
+    hint = "If this is a real mask, raise JobMemoryMb, then 'mask2seg jobs retry'."
+
+
+class InternalError(Mask2SegError):
+    """A fault that nobody foresaw."""
+
+    code = "internal_error"
+    hint = "This is a defect of the service. Please report it with the output of 'mask2seg explain'."

@@ -107,6 +107,8 @@ class Series:
     instance_count
         How many instances the archive counts, where that is its only mark of an arrival. `instance_keys` may then be
         empty in a scan of all series.
+    folder_names
+        Of the folders that hold it, the nearest first, where a person named these; an archive has none.
     """
 
     key: ArchiveKey
@@ -121,6 +123,7 @@ class Series:
     instance_keys: tuple[ArchiveKey, ...] = ()
     last_update: str = ""
     instance_count: int | None = None
+    folder_names: tuple[str, ...] = ()
 
     @property
     def version(self) -> str:
@@ -311,13 +314,20 @@ class Segmentation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentReport:
-    """A segment as the result document shows it."""
+    """A segment as the result document shows it.
+
+    Attributes
+    ----------
+    needs_coding
+        No code is known for its name, so that its category and type are general ones.
+    """
 
     number: int
     label: str
     voxels: int
     volume_mm3: float | None
     type_code: str
+    needs_coding: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -353,6 +363,23 @@ class OutputReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierOutput:
+    """What became of something that was stored for the same mask before.
+
+    Attributes
+    ----------
+    state
+        "deleted", "superseded" (it is there, and marked) or "standing" (it is there, and nothing has replaced it).
+    """
+
+    kind: str
+    sop_instance_uid: Uid
+    series_uid: Uid
+    source_series_uid: Uid
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """An archive's proven answer to a store: it holds these bytes (`created` is False if it did before).
 
@@ -385,6 +412,7 @@ class Result:
     evidence: tuple[str, ...] = ()
     segments: tuple[SegmentReport, ...] = ()
     outputs: tuple[OutputReport, ...] = ()
+    earlier: tuple[EarlierOutput, ...] = ()
     complete: bool = True
     seconds: Mapping[str, float] = field(default_factory=dict)
 
@@ -402,6 +430,7 @@ class Result:
             "evidence": list(self.evidence),
             "segments": [asdict(s) for s in self.segments],
             "outputs": [o.document() for o in self.outputs],
+            "earlier": [asdict(e) for e in self.earlier],
             "seconds": {name: round(value, 4) for name, value in self.seconds.items()},
         }
 

@@ -34,9 +34,7 @@ def fetch(wanted: Path, into: Path) -> Path:
     """Folder whose node_modules are those of the lock file in the folder `wanted`."""
     into = into.absolute()
     with get_debian.locked(into):
-        if all(
-            (into / name).is_file() and (into / name).read_bytes() == (wanted / name).read_bytes() for name in FILES
-        ):
+        if all((into / name).is_file() and _same(into / name, wanted / name) for name in FILES):
             return into
         shutil.rmtree(into, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=f".{into.name}.", suffix=".part", dir=into.parent) as name:
@@ -54,7 +52,7 @@ def fetch(wanted: Path, into: Path) -> Path:
 
 
 def _same(a: Path, b: Path) -> bool:
-    return a.is_file() and a.read_bytes() == b.read_bytes()
+    return a.read_bytes() == b.read_bytes()
 
 
 if __name__ == "__main__":

@@ -41,9 +41,12 @@ class GetOhifError(Exception):
 def main() -> None:
     """Do what the command line asks."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("versions", nargs="*", default=list(INTEGRITY), choices=list(INTEGRITY), metavar="VERSION")
+    parser.add_argument("versions", nargs="*", metavar="VERSION", help=f"of {', '.join(INTEGRITY)}; all by default")
+    versions = parser.parse_args().versions or list(INTEGRITY)
+    if unknown := set(versions) - set(INTEGRITY):  # argparse takes no list as a default where there are choices
+        parser.error(f"no such version: {', '.join(sorted(unknown))}")
     try:
-        for version in parser.parse_args().versions:
+        for version in versions:
             fetch(version)
     except (GetOhifError, get_debian.GetDebianError) as error:
         sys.exit(f"get_ohif: {error}")

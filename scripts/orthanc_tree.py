@@ -14,9 +14,15 @@ SUITE = "trixie"
 PACKAGES = ("orthanc", "orthanc-dicomweb", "orthanc-python")
 
 
-def fetch(suite: str = SUITE) -> Path:
-    """Folder of the unpacked Orthanc; downloads it where it is not there yet."""
-    return get_debian.fetch(suite, PACKAGES, ROOT / ".state" / "debian" / f"{suite}-orthanc")
+WITH_POSTGRESQL = (*PACKAGES, "orthanc-postgresql")
+
+
+def fetch(suite: str = SUITE, *, postgresql: bool = False) -> Path:
+    """Folder of the unpacked Orthanc, with its plugins for PostgreSQL if wanted; downloads it where it is absent."""
+    folder = ROOT / ".state" / "debian"
+    if postgresql:
+        return get_debian.fetch(suite, WITH_POSTGRESQL, folder / f"{suite}-orthanc-postgresql")
+    return get_debian.fetch(suite, PACKAGES, folder / f"{suite}-orthanc")
 
 
 def command(tree: Path, configuration: Path) -> list[str]:

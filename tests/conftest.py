@@ -9,6 +9,7 @@ from typing import NamedTuple
 import get_debian
 import pytest
 from orthanc_server import OrthancServer
+from postgres_server import PostgresServer
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -38,6 +39,26 @@ def shared_orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc
         yield server.start()
     finally:
         server.kill()
+
+
+@pytest.fixture(scope="session")
+def shared_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """One PostgreSQL for all tests, each with a database of its own (`create_database`)."""
+    server = PostgresServer(tmp_path_factory.mktemp("shared_postgres"))
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def postgres(tmp_path: Path) -> Iterator[PostgresServer]:
+    """A PostgreSQL for one test, which may kill it."""
+    server = PostgresServer(tmp_path / "postgres")
+    try:
+        yield server.start()
+    finally:
+        server.stop()
 
 
 @pytest.fixture(scope="session")

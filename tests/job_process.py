@@ -1,4 +1,4 @@
-"""A process with an engine, for the tests to kill: python job_process.py STATE SECONDS_PER_JOB [JOBS].
+"""A process with an engine, for the tests to kill: STATE SECONDS_PER_JOB [JOBS [DEATHS [URL [BEAT TTL]]]].
 
 It writes one line to STATE/done for each job that it finishes, and dies on its own in jobs named "deadly".
 """
@@ -12,9 +12,13 @@ from pathlib import Path
 
 from orthanc_mask2seg.jobs.engine import Engine
 from orthanc_mask2seg.jobs.port import JobRequest
+from orthanc_mask2seg.jobs.takeover import Pulse
 
 state, seconds = Path(sys.argv[1]), float(sys.argv[2])
 jobs = int(sys.argv[3]) if len(sys.argv) > 3 else 0
+deaths = int(sys.argv[4]) if len(sys.argv) > 4 else 3
+url = sys.argv[5] if len(sys.argv) > 5 else ""
+pulse = Pulse(*map(float, sys.argv[6:8])) if len(sys.argv) > 7 else Pulse()
 
 
 def request(name: str) -> JobRequest:
@@ -23,7 +27,7 @@ def request(name: str) -> JobRequest:
 
 def run(asked: JobRequest) -> dict:
     with (state / "begun").open("a") as begun:
-        begun.write(f"{asked.series_key}\n")
+        begun.write(f"{asked.series_key} {os.getpid()}\n" if url else f"{asked.series_key}\n")
     if asked.series_key == "deadly":
         os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(seconds)
@@ -33,7 +37,7 @@ def run(asked: JobRequest) -> dict:
 
 
 if __name__ == "__main__":
-    engine = Engine(state)
+    engine = Engine(state, url=url, pulse=pulse, deaths=deaths)
     engine.start(run)
     for number in range(jobs):
         engine.enqueue(request(f"job{number}"))

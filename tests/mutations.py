@@ -17,11 +17,11 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.uid import generate_uid
 
@@ -57,6 +57,9 @@ class Pair:
     mask: list[bytes]
     background: int
     others: list[bytes] = field(default_factory=list)
+    uids: tuple[str, str] = ("", "")
+    joined: set[int] = field(default_factory=set)
+    """Backgrounds of the masks of which slices have joined this one."""
 
     @property
     def mask_uid(self) -> str:
@@ -66,10 +69,8 @@ class Pair:
     def image_uid(self) -> str:
         return self.uids[1]
 
-    uids: tuple[str, str] = ("", "")
-
     def copy(self) -> Pair:
-        return Pair(self.name, list(self.image), list(self.mask), self.background, list(self.others), self.uids)
+        return replace(self, image=list(self.image), mask=list(self.mask), others=list(self.others), joined=set())
 
 
 # ---------------------------------------------------------------- valid pairs
@@ -400,6 +401,7 @@ def foreign(rng: random.Random, pair: Pair, files: list[bytes]) -> None:
     """A slice of another series joins this one."""
     other = rng.choice(pairs())
     content = rng.choice(other.mask if rng.random() < 0.5 else other.image)
+    pair.joined.add(other.background)
     uid = pair.mask_uid if files is pair.mask else pair.image_uid
     content = with_element(content, 0x0020000E, "UI", uid.encode())
     if rng.random() < 0.5:
@@ -546,7 +548,7 @@ def _compare(pair: Pair, archive: MemoryArchive, keys: tuple, result: Result) ->
         return Verdict(WRONG, problem) if problem else Verdict("resampled", "")
     for rescaled in (False, True):
         truth = places_by_value(planes, rescaled=rescaled)
-        background = _backgrounds(truth, planes[0], pair.background, rescaled=rescaled)
+        background = _backgrounds(truth, planes[0], _background(pair, planes), rescaled=rescaled)
         wanted = [places for value, places in truth.items() if value not in background]
         if len(wanted) == len(seg.places) and all(
             same_places(a, b) for a, b in zip(seg.places.values(), wanted, strict=True)
@@ -627,11 +629,26 @@ def _same_grid(mask: Sequence[Plane], image: Sequence[Plane]) -> bool:
     return all(len(s) for s in steps) and bool(abs(np.median(steps[0]) - np.median(steps[1])) < 0.01)
 
 
+def _background(pair: Pair, planes: Sequence[Plane]) -> int:
+    """That of the mask; that of another one, where slices of that one, of two values, are all that is left."""
+    values = {int(v) for plane in planes for v in np.unique(plane.values)}
+    for other in pair.joined - {pair.background}:
+        if other in values and values <= {other, other + 1}:
+            return other
+    return pair.background
+
+
 def _backgrounds(truth: dict, plane: Plane, background: int, *, rescaled: bool) -> set[float]:
-    """The stored background, also where its 16 (or 8) bits are now read as signed or unsigned."""
+    """The stored background, also where its bits are now read as signed or unsigned, or fewer of them are read."""
     if rescaled:
         return {round(background * plane.rescale[0] + plane.rescale[1])}
-    return {v for v in truth if (int(v) - background) % 65536 == 0}
+    return {v for v in truth if (int(v) - background) % 2 ** _bits_read(plane.header) == 0}
+
+
+def _bits_read(header: Dataset) -> int:
+    """BitsStored of an image of one sample, 16 where it says nothing of use."""
+    bits = header.get("BitsStored")
+    return bits if bits in {8, 12, 16} and header.get("SamplesPerPixel") == 1 else 16
 
 
 def _wrong_identity(seg: Seg, mask: Sequence[Plane], image: Sequence[Plane]) -> str:
@@ -679,6 +696,8 @@ def main() -> int:
         counts[key] += 1
         if verdict.kind == WRONG or verdict.detail == "verification_failed":
             print(f"{verdict.kind.upper()} {seed} {pair.name!r} {told} named={named}: {verdict.detail}", flush=True)
+        if (number + 1) % 1000 == 0:
+            print(f"{number + 1}: {counts[WRONG]} wrong", flush=True)
     print(f"{arguments.count} mutations, seed {arguments.seed}, {time.monotonic() - started:.0f} s")
     for name, number in counts.most_common():
         print(f"{number:7d}  {name}")

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import orthanc_tree
 import requests
@@ -19,6 +20,7 @@ PORTS = range(20000, 32000)
 
 READY_S = 30
 DICOMWEB = ("libOrthancDicomWeb.so",)
+POSTGRESQL = ("libOrthancPostgreSQLIndex.so",)
 
 
 class OrthancServer:
@@ -36,6 +38,13 @@ class OrthancServer:
         Files of plugins: names of those that the suite has, or paths.
     settings
         Orthanc's settings, over those that are here by default.
+    index
+        Address of a PostgreSQL database (`PostgresServer.create_database`) for Orthanc's index, instead of SQLite.
+        Several Orthancs may share it, if they share the storage too.
+    storage
+        Folder of the storage, where another Orthanc has it already.
+    clock
+        Environment with which a library in LD_PRELOAD makes Orthanc's clock another one.
     """
 
     username = "tester"
@@ -48,14 +57,20 @@ class OrthancServer:
         suite: str = orthanc_tree.SUITE,
         plugins: Sequence[str | Path] = DICOMWEB,
         settings: Mapping[str, Any] | None = None,
+        index: str = "",
+        storage: Path | None = None,
+        clock: Mapping[str, str] | None = None,
     ) -> None:
+        self._clock = dict(clock or {})
         self.folder = folder.absolute()
         self.suite = suite
         self.port = free_port()
         self.configuration = self.folder / "orthanc.json"
-        self.storage = self.folder / "storage"
-        self._tree = orthanc_tree.fetch(suite)
+        self.storage = storage or self.folder / "storage"
+        self._tree = orthanc_tree.fetch(suite, postgresql=bool(index))
+        plugins = (*plugins, *POSTGRESQL) if index else plugins
         self._child: Child | None = None
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.storage.mkdir(parents=True, exist_ok=True)
         document = {
             "Name": f"test {suite}",
@@ -68,6 +83,7 @@ class OrthancServer:
             "DicomServerEnabled": False,
             "Plugins": [str(orthanc_tree.plugins(self._tree) / plugin) for plugin in plugins],
             "DicomWeb": {"Enable": True, "Root": "/dicom-web/", "SeriesMetadata": "Full"},
+            **({"PostgreSQL": _postgresql(index)} if index else {}),
             **(settings or {}),
         }
         self.configuration.write_text(json.dumps(document, indent=2), encoding="utf-8")
@@ -95,11 +111,14 @@ class OrthancServer:
     def start(self) -> OrthancServer:
         """Start it and wait until it answers."""
         assert not self.running, "Orthanc runs already"
+        loader, *words = orthanc_tree.command(self._tree, self.configuration)
+        clock = {name: value for name, value in self._clock.items() if name != "LD_PRELOAD"}
+        preload = ["--preload", self._clock["LD_PRELOAD"]] if self._clock else []  # for Orthanc's own C library only
         self._child = Child(
             "Orthanc",
-            orthanc_tree.command(self._tree, self.configuration),
+            [loader, *preload, *words],
             self.folder / "orthanc.log",
-            environment=orthanc_tree.environment(self._tree),
+            environment={**orthanc_tree.environment(self._tree), **clock},
             on_parent_death="KILL",
         )
         deadline = time.monotonic() + READY_S
@@ -144,6 +163,22 @@ class OrthancServer:
             return requests.get(f"{self.url}/system", auth=self.auth, timeout=5).ok
         except requests.ConnectionError:
             return False
+
+
+def _postgresql(url: str) -> dict[str, Any]:
+    address = urlsplit(url)
+    return {
+        "EnableIndex": True,
+        "EnableStorage": False,
+        "Host": address.hostname,
+        "Port": address.port,
+        "Database": address.path.removeprefix("/"),
+        "Username": unquote(address.username or ""),
+        "Password": unquote(address.password or ""),
+        "Lock": False,
+        "EnableSsl": False,
+        "TransactionMode": "ReadCommitted",
+    }
 
 
 def free_port() -> int:

@@ -104,10 +104,13 @@ class Queue:
     def __init__(self):
         self.jobs = {}
         self.asked = []
+        self.before_asking = None
         self.before_return = None
 
     def enqueue(self, request, delay_seconds=0.0):
         assert delay_seconds == 0.0
+        if self.before_asking is not None:
+            raise self.before_asking
         self.asked.append(request)
         self.jobs.setdefault(request.key, Job(id=request.key, request=request, state=JobState.WAITING))
         if self.before_return is not None:

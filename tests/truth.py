@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,11 @@ from pydicom import Dataset, dcmread
 CELL_MM = 0.25
 """Places are compared on a grid of this width, which is below every pixel spacing of the cases."""
 
-Places = frozenset[tuple[int, int, int]]
+Places = np.ndarray
+"""Cells of a fixed grid that voxels lie in, each packed into one number, in order and each once."""
+
+_BITS = 20
+_HALF = 1 << (_BITS - 1)
 
 
 class Case(NamedTuple):
@@ -40,14 +45,19 @@ class Case(NamedTuple):
 
     def segments(self) -> list[Places]:
         """Voxels of each segment."""
-        result = []
-        for segment in self.document["segments"]:
-            image = sitk.ReadImage(str(self.folder / segment.get("truth_file", "truth.nrrd")))
-            labels = sitk.GetArrayFromImage(image)
-            label = 1 if "truth_file" in segment else segment["label"]
-            result.append(places_of(image, labels == label))
-            assert len(result[-1]) == segment["voxels"]
-        return result
+        return _truth(self.folder)
+
+
+@cache
+def _truth(folder: Path) -> list[Places]:
+    result = []
+    for segment in json.loads((folder / "truth.json").read_text())["segments"]:
+        image = sitk.ReadImage(str(folder / segment.get("truth_file", "truth.nrrd")))
+        labels = sitk.GetArrayFromImage(image)
+        label = 1 if "truth_file" in segment else segment["label"]
+        result.append(places_of(image, labels == label))
+        assert len(result[-1]) == segment["voxels"]
+    return result
 
 
 def cases(folder: Path) -> list[Case]:
@@ -66,25 +76,30 @@ def places_of(image: sitk.Image, inside: np.ndarray) -> Places:
 
 def cells(points: np.ndarray) -> Places:
     """Points (n, 3) in mm as cells of a fixed grid; no two voxels of a case share one."""
-    return frozenset(map(tuple, np.floor(points / CELL_MM + 0.37).astype(int).tolist()))
+    index = np.floor(points / CELL_MM + 0.37).astype(np.int64)
+    assert (np.abs(index) < _HALF).all(), "far from the patient"
+    x, y, z = (index + _HALF).T
+    return np.unique((x << 2 * _BITS) | (y << _BITS) | z)
+
+
+def _unpacked(places: Places) -> np.ndarray:
+    return np.stack([places >> 2 * _BITS, (places >> _BITS) % (2 * _HALF), places % (2 * _HALF)], axis=1) - _HALF
 
 
 def same(found: Iterable[Places], wanted: Iterable[Places]) -> bool:
     """Whether the same segments are there, in any order, up to cells that a rounding carries over an edge."""
     left = list(found)
     for segment in wanted:
-        hit = next((f for f in left if len(f) == len(segment) and _near(f, segment)), None)
+        hit = next((n for n, f in enumerate(left) if len(f) == len(segment) and _near(f, segment)), None)
         if hit is None:
             return False
-        left.remove(hit)
+        del left[hit]
     return not left
 
 
 def _near(a: Places, b: Places) -> bool:
     """Equal, or every stray cell of one is next to a stray cell of the other."""
-    stray, other = np.array(sorted(a - b)), np.array(sorted(b - a))
-    if not stray.size:
-        return not other.size
+    stray, other = (_unpacked(np.setdiff1d(p, q, assume_unique=True)) for p, q in ((a, b), (b, a)))
     return len(stray) == len(other) and all(np.abs(other - s).max(axis=1).min() <= 1 for s in stray)
 
 

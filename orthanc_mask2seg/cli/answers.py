@@ -96,7 +96,8 @@ def show(result: Result, console: Console, *, evidence: bool) -> None:
         table = Table("segment", "label", "voxels", "volume (mm3)", "type")
         for segment in result.segments:
             volume = "" if segment.volume_mm3 is None else f"{segment.volume_mm3:,.1f}"
-            cells = (str(segment.number), segment.label, f"{segment.voxels:,}", volume, segment.type_code)
+            code = f"{segment.type_code} (needs a code)" if segment.needs_coding else segment.type_code
+            cells = (str(segment.number), segment.label, f"{segment.voxels:,}", volume, code)
             table.add_row(*(Text(inert(c)) for c in cells))
         console.print(table)
     for output in result.outputs:

@@ -27,6 +27,8 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 
 app.command()(serve.serve)
+app.command()(serve.watch)
+app.command()(serve.work)
 app.command()(convert.convert)
 app.command()(convert.explain)
 app.command()(measure.measure)

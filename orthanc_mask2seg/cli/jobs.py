@@ -36,7 +36,7 @@ def jobs_list(
     with faults(as_json=as_json):
         from orthanc_mask2seg.jobs.reader import JobReader
 
-        jobs = JobReader(_state(config_file)).list(limit=limit)
+        jobs = JobReader(*_place(config_file)).list(limit=limit)
         if as_json:
             print_json({"jobs": [job.document() for job in jobs]})
             return
@@ -56,7 +56,7 @@ def jobs_show(job_id: str, config_file: ConfigOption = None, as_json: JsonOption
     with faults(as_json=as_json):
         from orthanc_mask2seg.jobs.reader import JobReader
 
-        job = JobReader(_state(config_file)).get(job_id)
+        job = JobReader(*_place(config_file)).get(job_id)
         if job is None:
             raise ConfigurationError(f"there is no job {job_id}", hint="See mask2seg jobs list.")
         if as_json:
@@ -71,12 +71,13 @@ def jobs_retry(job_id: str, config_file: ConfigOption = None, as_json: JsonOptio
     with faults(as_json=as_json):
         from orthanc_mask2seg.jobs.reader import JobReader
 
-        new_id = JobReader(_state(config_file)).retry(job_id)
+        new_id = JobReader(*_place(config_file)).retry(job_id)
         if as_json:
             print_json({"id": new_id})
         else:
             typer.echo(f"{new_id} is queued")
 
 
-def _state(config_file: Path | None) -> Path:
-    return Path(settings_of(config_file, None).state)
+def _place(config_file: Path | None) -> tuple[Path, str]:
+    settings = settings_of(config_file, None)
+    return Path(settings.state), settings.database_url

@@ -160,11 +160,19 @@ def convert(
     source = matched[0].match.source
     recipe = recipe_of(matched, series_number_offset, naming)
     encoding, reason = _encoding(source, layers, viewers)
-    segmentation = encode(source, template, layers, recipe, encoding=encoding)
+    segmentation = flagged(encode(source, template, layers, recipe, encoding=encoding), layers)
     voxels = verify(segmentation.content, _truths(placed, layers), position_tolerance)
     compared = f"{counted(voxels, 'voxel')} compared with the mask, voxel by voxel: all equal"
     evidence = [text for mask in placed for text in mask.evidence]
     return Converted(segmentation=segmentation, evidence=(*evidence, reason, compared))
+
+
+def flagged(segmentation: Segmentation, layers: Sequence[LabelVolume]) -> Segmentation:
+    """A segmentation that says of which segments no code is known."""
+    uncoded = {spec.label for layer in layers for spec in layer.specs.values() if spec.needs_coding}
+    return replace(
+        segmentation, segments=tuple(replace(s, needs_coding=s.label in uncoded) for s in segmentation.segments)
+    )
 
 
 def _of_series(refusal: Refusal, mask: Matched | Placed) -> Refusal:
@@ -195,6 +203,7 @@ def _layers(masks: Sequence[Placed], naming: Naming | None) -> list[LabelVolume]
             naming if how.own_values else _without_rows(naming),
             colours={label: cielab(rgb) for label, rgb in how.colours.items()},
             before=before,
+            folder_names=series.series.folder_names,
         )
         before += len(specs)
         layers.append(LabelVolume(planes=mask.planes, specs=specs))
@@ -281,15 +290,17 @@ def specs_of(
     *,
     colours: Mapping[int, Cielab] | None = None,
     before: int = 0,
+    folder_names: Sequence[str] = (),
 ) -> Mapping[int, SegmentSpec]:
     """Label value to what it means, from the header of the mask; see `segments.describe`.
 
     A label of a mask series has one TrackingUID for good: it is the same finding when its voxels were corrected.
     """
     series_uid = str(header.get("SeriesInstanceUID") or "")
+    specs = describe(labels, header, naming, colours=colours, before=before, folder_names=folder_names)
     return {
         label: replace(spec, tracking_uid=derived_uid("tracking", series_uid, label))
-        for label, spec in zip(labels, describe(labels, header, naming, colours=colours, before=before), strict=True)
+        for label, spec in zip(labels, specs, strict=True)
     }
 
 

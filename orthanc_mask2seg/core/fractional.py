@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset, dcmread
 
-from orthanc_mask2seg.core.convert import Converted, Matched, grid_of, outside, recipe_of, specs_of
+from orthanc_mask2seg.core.convert import Converted, Matched, flagged, grid_of, outside, recipe_of, specs_of
 from orthanc_mask2seg.core.encode import MAXIMUM_FRACTIONAL_VALUE, encode
 from orthanc_mask2seg.core.geometry import place
 from orthanc_mask2seg.core.mask_planes import grey_levels
@@ -98,11 +98,12 @@ def convert_fractional(
             evidence=(f"{counted(len(quantised), 'slice')}, highest value {highest:g}",),
         )
     header = mask.mask.header(mask.mask.volume.planes[0])
-    layer = LabelVolume(planes=planes, specs=specs_of([1], header, naming))
+    layer = LabelVolume(planes=planes, specs=specs_of([1], header, naming, folder_names=mask.mask.series.folder_names))
     recipe = recipe_of([mask], series_number_offset, naming)
     segmentation = encode(
         mask.match.source, template, (layer,), recipe, encoding=Encoding.FRACTIONAL, probabilities=True
     )
+    segmentation = flagged(segmentation, (layer,))
     places = zip((p.geometry for p in mask.mask.volume.planes), quantised, strict=True)
     count = verify_fractional(segmentation.content, places)
     compared = counted(count, "probability", "probabilities")

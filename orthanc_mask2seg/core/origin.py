@@ -5,6 +5,7 @@ The mask is never named in ReferencedSeriesSequence, where viewers look for the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from pydicom import Dataset
@@ -41,14 +42,14 @@ def name_masks(data: Dataset, series_uids: Iterable[Uid], instances: Iterable[tu
         SeriesInstanceUID of each mask: in our item of ContributingEquipmentSequence (PS3.3 C.12.1), as no reference to
         a series but ReferencedSeriesSequence exists.
     instances
-        SOPClassUID and SOPInstanceUID of each.
+        SOPClassUID and SOPInstanceUID of each; what can be no UID is left out.
     """
     series = ", ".join(series_uids)
     if not series:
         return
     images = data.ReferencedSeriesSequence[0].ReferencedInstanceSequence
     known = {str(item.ReferencedSOPInstanceUID) for item in images}
-    data.SourceImageSequence.extend(_item(*one, MASK) for one in instances if one[1] not in known)
+    data.SourceImageSequence.extend(_item(*one, MASK) for one in instances if one[1] not in known and _may_be_uid(one))
     item = Dataset()
     item.Manufacturer = MANUFACTURER
     item.ManufacturerModelName = MANUFACTURER
@@ -57,6 +58,11 @@ def name_masks(data: Dataset, series_uids: Iterable[Uid], instances: Iterable[tu
     item.ContributionDescription = f"Converted from mask series {series}"[:LONGEST_DESCRIPTION]
     item.PurposeOfReferenceCodeSequence = [_coded(EQUIPMENT)]
     data.ContributingEquipmentSequence = DicomSequence([*(data.get("ContributingEquipmentSequence") or ()), item])
+
+
+def _may_be_uid(instance: tuple[Uid, Uid]) -> bool:
+    """Whether both are of digits and dots: a component with a leading zero, against PS3.5, is what archives hold."""
+    return all(re.fullmatch(r"[0-9.]{1,64}", uid) for uid in instance)
 
 
 def _item(sop_class_uid: Uid, sop_instance_uid: Uid, purpose: Code) -> Dataset:

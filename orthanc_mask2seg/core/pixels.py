@@ -39,8 +39,8 @@ MAXIMUM_PIXELS = 2**31
 
 PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
-TELLING_GROUPS = frozenset({0x0020, 0x0028})
-"""Where an instance lies and what its pixels are: nothing of that may be unreadable."""
+_TELLING_GROUPS = frozenset({0x0020, 0x0028})
+_PATIENT_ID = 0x00100020
 
 _LOSSY = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, HTJ2K})
 """Transfer syntaxes that may change values. JPEG 2000 and HTJ2K may be lossless under these, too: values decide."""
@@ -61,7 +61,6 @@ READING_ERRORS = (
     OSError,
     struct.error,
     OverflowError,
-    MemoryError,
     BytesLengthException,
     NotImplementedError,
     StopIteration,
@@ -119,7 +118,7 @@ def decode(content: bytes) -> Decoded | Refusal:
     """
     try:
         data = dcmread(io.BytesIO(content), force=True)
-        spoiled = [tag for tag in _drop_unreadable(data) if tag.group in TELLING_GROUPS]
+        spoiled = [tag for tag in _drop_unreadable(data) if is_telling(tag)]
         if spoiled:
             return _invalid(content, f"{instance_of(data)}: {', '.join(map(str, spoiled))} cannot be read")
         problem = _unusable(data, content)
@@ -142,6 +141,11 @@ def decode(content: bytes) -> Decoded | Refusal:
     return Decoded(data, frames, coloured=_is_coloured(data), lossy=_is_lossy(data), floating=floating, word=word)
 
 
+def is_telling(tag: BaseTag) -> bool:
+    """Whether an element says whose an instance is, where it lies or what its pixels are: it may not be unreadable."""
+    return tag.group in _TELLING_GROUPS or tag == _PATIENT_ID
+
+
 def drop_unreadable(data: Dataset) -> bool:
     """Take out the elements whose values cannot be read, so that no later look at them fails.
 
@@ -150,9 +154,9 @@ def drop_unreadable(data: Dataset) -> bool:
     Returns
     -------
     bool
-        Whether one of them says where the instance lies or what its pixels are.
+        Whether one of them is telling.
     """
-    return any(tag.group in TELLING_GROUPS for tag in _drop_unreadable(data))
+    return any(is_telling(tag) for tag in _drop_unreadable(data))
 
 
 def _drop_unreadable(data: Dataset) -> list[BaseTag]:

@@ -199,12 +199,10 @@ def _of_geometry(
     planes = len(mask.volume.planes)
     a, b = mask.volume.planes[0].geometry, source.volume.planes[0].geometry
     verb = "coincides" if len(pairs) == 1 else "coincide"
-    evidence = [
-        Evidence(
-            text=f"{len(pairs)} of {counted(planes, 'mask plane')} {verb} with source planes within {tolerance:g} mm",
-            weight=COINCIDENT if len(pairs) == planes else -0.5,
-        )
-    ]
+    text = f"{len(pairs)} of {counted(planes, 'mask plane')} {verb} with source planes within {tolerance:g} mm"
+    if mask.trusted:
+        text = f"each of {counted(planes, 'mask plane')} was given the place of the source plane of its number"
+    evidence = [Evidence(text=text, weight=COINCIDENT if len(pairs) == planes else -0.5)]
     evidence += [
         Evidence(text=text, weight=0.0)
         for text in differences(mask, source, {p.mask_plane for p in pairs}, reach, tolerance)

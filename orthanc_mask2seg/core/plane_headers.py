@@ -42,10 +42,18 @@ def frames_of(header: Dataset) -> Iterator[tuple[int | None, Groups]]:
         yield (None if frames == 1 else number), ()
 
 
+def is_localizer(header: Dataset) -> bool:
+    """Whether an image says to be a scout (ImageType, PS3.3 C.8.2.1.1.1)."""
+    value = header.get("ImageType") or ()
+    return "LOCALIZER" in {str(v).strip().upper() for v in ([value] if isinstance(value, str) else value)}
+
+
 def undescribed_frames(header: Dataset) -> Refusal | None:
-    """`invalid_dicom` where a multi-frame instance does not describe each of its frames."""
+    """`invalid_dicom` where a multi-frame instance does not describe each of its frames, or says to have none."""
     described = header.get("PerFrameFunctionalGroupsSequence")
     frames = integer(header.get("NumberOfFrames")) or 1
+    if frames < 1:
+        return no_frames(f"{instance_of(header)}: NumberOfFrames is {frames}")
     if not described or len(described) == frames:
         return None
     return no_frames(f"{frames} by NumberOfFrames, {len(described)} by the functional groups")

@@ -4,10 +4,10 @@ An unknown name is never given a borrowed code: category and type stay generic a
 
 Where a name comes from, in this order: the label table, by value; SeriesDescription; where that says nothing, the
 attributes that a mask borrows from segmentations (SegmentLabel, SegmentDescription, ROIName), ContentDescription and
-ContentLabel; PatientName, only if the site says so and only where it is the name of a structure that the vocabulary
-knows; and BodyPartExamined, which says where the segment lies and not what it is. Other free text (ImageComments,
-DerivationDescription, ProtocolName) is not used: it may speak of the patient. Words that are the patient's name or
-number are taken out of all of them.
+ContentLabel; PatientName, only if the site says so, and the folder that the files were in, both only where it is the
+name of a structure that the vocabulary knows; and BodyPartExamined, which says where the segment lies and not what it
+is. Other free text (ImageComments, DerivationDescription, ProtocolName) is not used: it may speak of the patient. Words
+that are the patient's name or number are taken out of all of them.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ def describe(
     *,
     colours: Mapping[int, Cielab] | None = None,
     before: int = 0,
+    folder_names: Sequence[str] = (),
 ) -> tuple[SegmentSpec, ...]:
     """Describe the labels of one mask series.
 
@@ -99,6 +100,8 @@ def describe(
         That the mask itself gives its labels. The site's table goes before them, the usual colour of an organ behind.
     before
         Segments of the same object that come before these: colours that nobody chose are taken from there on.
+    folder_names
+        See `model.Series`.
 
     Returns
     -------
@@ -107,7 +110,7 @@ def describe(
     """
     naming = naming or Naming()
     table = _table(labels, header, naming)
-    found = _name(header, naming, single=len(labels) == 1)
+    found = _name(header, naming, folder_names, single=len(labels) == 1)
     specs = []
     for index, label in enumerate(labels):
         row = table.rows.get(label) if table else None
@@ -160,14 +163,14 @@ def _row(label: int, labels: Sequence[int], header: Dataset, found: _Name, namin
     return LabelRow(name=f"{found.text} {label}" if found.text else f"Label {label}")
 
 
-def _name(header: Dataset, naming: Naming, *, single: bool) -> _Name:
+def _name(header: Dataset, naming: Naming, folder_names: Sequence[str], *, single: bool) -> _Name:
     """The first text that says something; else what BodyPartExamined adds to nothing."""
     known = naming.vocabulary
     for text in _candidates(header, known, single=single):
         if _says_something(known.words(without_phrases(text))):
             return _Name(text=clean_name(text, known), coding=known.match(text))
-    if naming.patient_name_rule:
-        text = _text(header, "PatientName").replace("^", " ")
+    patient_name = _text(header, "PatientName").replace("^", " ")
+    for text in (patient_name, *folder_names) if naming.patient_name_rule else folder_names:
         coding = known.match(text)
         if coding is not None:
             return _Name(text=clean_name(text, known), coding=coding)

@@ -52,8 +52,9 @@ ABDOMEN = (
         "肾, 肾脏 | 腎, 腎臓", "renal, rénal, rénale, rénaux", paired=True),
     Row("25990002", "Renal pelvis", "e3c46a", "renal pelvis | Nierenbecken | bassinet | pelvis renal | 肾盂 | 腎盂",
         paired=True),
-    Row("23451007", "Adrenal gland", "e8a33d", "adrenal gland, adrenal, adrenals, suprarenal gland | Nebenniere, "
-        "Nebennieren | surrénale, glande surrénale | glándula suprarrenal, suprarrenal | 肾上腺 | 副腎", paired=True),
+    Row("23451007", "Adrenal gland", "e8a33d", "adrenal gland, adrenal, adrenals, suprarenal gland, surrenal gland | "
+        "Nebenniere, Nebennieren | surrénale, glande surrénale | glándula suprarrenal, suprarrenal | 肾上腺 | 副腎",
+        paired=True),
     Row("28231008", "Gallbladder", "6b9e3f", "gallbladder, gall bladder | Gallenblase | vésicule biliaire | "
         "vesícula biliar | 胆囊 | 胆嚢"),
     Row("28273000", "Bile duct", "7fb04a", "bile duct, bile ducts | Gallengang, Gallengänge | voie biliaire, "
@@ -68,8 +69,8 @@ ABDOMEN = (
         "食管, 食道 | 食道", "esophageal, oesophageal"),
     Row("38848004", "Duodenum", "d8a07a", "duodenum | Zwölffingerdarm | duodénum | duodeno | 十二指肠 | 十二指腸",
         "duodenal"),
-    Row("30315005", "Small intestine", "e3b59b", "small bowel, small intestine | Dünndarm | intestin grêle, grêle | "
-        "intestino delgado | 小肠 | 小腸"),
+    Row("30315005", "Small intestine", "e3b59b", "small bowel, small intestine, small intestin | Dünndarm | "
+        "intestin grêle, grêle | intestino delgado | 小肠 | 小腸"),
     Row("21306003", "Jejunum", "e0a58a", "jejunum | Leerdarm | jéjunum | yeyuno | 空肠 | 空腸"),
     Row("34516001", "Ileum", "d99a86", "ileum | Krummdarm | iléon | íleon | 回肠 | 回腸"),
     Row("14742008", "Large intestine", "c98a5e", "large intestine, large bowel | Dickdarm | gros intestin | "
@@ -158,8 +159,8 @@ VESSELS = (
         "Blutgefäße | vaisseau, vaisseaux | vaso, vasos | 血管 | 血管", kind="part", category="tissue"),
     Row("51114001", "Artery", "d02020", "artery, arteries | Arterie, Arterien | artère, artères | arteria, arterias | "
         "动脉 | 動脈", "arterial", category="tissue"),
-    Row("29092000", "Vein", "3a62c8", "vein, veins | Vene, Venen | veine, veines | vena, venas | 静脉 | 静脈",
-        category="tissue"),
+    Row("29092000", "Vein", "3a62c8", "vein, veins, venous system | Vene, Venen | veine, veines | vena, venas | "
+        "静脉 | 静脈", category="tissue"),
     Row("15825003", "Aorta", "d83a2a", "aorta | Hauptschlagader | aorte | aorta | 主动脉 | 大動脈", "aortic, aortique"),
     Row("54247002", "Ascending aorta", "e0503a", "ascending aorta, aorta ascendens | aufsteigende Aorta | "
         "aorte ascendante | aorta ascendente | 升主动脉 | 上行大動脈"),

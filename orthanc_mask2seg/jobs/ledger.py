@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -9,10 +10,21 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from orthanc_mask2seg.jobs.database import connect, database_url, prepare
-from orthanc_mask2seg.jobs.port import STALE, Seen, Stored, Verdict
+from orthanc_mask2seg.jobs.adopt import adopt
+from orthanc_mask2seg.jobs.database import (
+    address,
+    connect,
+    create_tables,
+    database_file,
+    database_url,
+    is_embedded,
+    prepare,
+    upsert,
+)
+from orthanc_mask2seg.jobs.port import STALE, Ending, Seen, Stored, StoredState, Verdict
 from orthanc_mask2seg.model import ArchiveKey, Uid
 
+_log = logging.getLogger(__name__)
 _metadata = sa.MetaData()
 _cursor = sa.Table(
     "mask2seg_cursor",
@@ -38,7 +50,23 @@ _stored = sa.Table(
     sa.Column("orthanc_id", sa.Text, primary_key=True),
     sa.Column("series_key", sa.Text, nullable=False, index=True),
     sa.Column("sop_instance_uid", sa.Text, nullable=False),
+    sa.Column("series_instance_uid", sa.Text, nullable=False, server_default=""),
+    sa.Column("source_series_uid", sa.Text, nullable=False, server_default=""),
+    sa.Column("base_uid", sa.Text, nullable=False, server_default=""),
+    sa.Column("number", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("state", sa.Text, nullable=False, server_default="current"),
+    sa.Column("job_id", sa.Text, nullable=False, server_default=""),
 )
+_ended = sa.Table(
+    "mask2seg_ended",
+    _metadata,
+    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("study_instance_uid", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("is_image", sa.Boolean, nullable=False),
+)
+_SETTLED = (Verdict.CONVERTED, Verdict.ENQUEUED)
 _CHUNK = 500
 """Rows written or deleted by one statement."""
 
@@ -47,10 +75,16 @@ class SqlLedger:
     """The `Ledger` port on SQLAlchemy."""
 
     def __init__(self, state: Path, url: str = "") -> None:
-        url = url or database_url(state)
+        url = address(state, url)
         prepare(url)
         self._engine = connect(url)
-        _metadata.create_all(self._engine)
+        create_tables(self._engine, _metadata)
+        if not is_embedded(url) and database_file(state).exists():
+            self._move_house(database_url(state), url)
+
+    def _move_house(self, source: str, target: str) -> None:
+        if adopt(source, target, (_cursor, _seen, _stored)):
+            _log.info("took along to PostgreSQL what was remembered in the state folder")
 
     def close(self) -> None:
         """Close the connections."""
@@ -73,6 +107,37 @@ class SqlLedger:
     def remember(self, *seen: Seen) -> None:
         """Remember what became of series, in place of what was known of them."""
         self._replace(_seen, [asdict(each) for each in seen])
+
+    def end(self, seen: Seen, ending: Ending) -> None:
+        """Remember how the job on a version of a series ended, and tell the watcher, wherever it is."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                sa.update(_seen)
+                .where(_seen.c.series_key == seen.series_key, _seen.c.version == seen.version)
+                .values(verdict=seen.verdict, reason=seen.reason, job_id=seen.job_id)
+            )
+            connection.execute(sa.insert(_ended).values(**asdict(ending)))
+
+    def tell(self, ending: Ending) -> None:
+        """Tell the watcher of a job that is nothing to remember."""
+        with self._engine.begin() as connection:
+            connection.execute(sa.insert(_ended).values(**asdict(ending)))
+
+    def endings(self, most: int) -> tuple[Ending, ...]:
+        """Take what the workers told since."""
+        with self._engine.begin() as connection:
+            first = sa.select(_ended).order_by(_ended.c.number).limit(most)
+            rows = connection.execute(first).mappings().all()
+            if rows:
+                connection.execute(sa.delete(_ended).where(_ended.c.number.in_([row["number"] for row in rows])))
+        return tuple(Ending(**{name: value for name, value in row.items() if name != "number"}) for row in rows)
+
+    def mark_stale(self, *series_keys: ArchiveKey) -> None:
+        """Note that the studies of these masks have got other images since they were asked for."""
+        with self._engine.begin() as connection:
+            for start in range(0, len(series_keys), _CHUNK):
+                chosen = _seen.c.series_key.in_(series_keys[start : start + _CHUNK]) & _seen.c.verdict.in_(_SETTLED)
+                connection.execute(sa.update(_seen).where(chosen).values(study_version=STALE))
 
     def forget(self, *series_keys: ArchiveKey) -> None:
         """Forget series that are gone from the archive."""
@@ -101,10 +166,12 @@ class SqlLedger:
         return tuple(s for s in self.unfinished(study_instance_uid) if s.verdict is Verdict.REFUSED)
 
     def stored(self, series_key: ArchiveKey) -> tuple[Stored, ...]:
-        """What was stored for a mask series and not superseded since."""
-        with self._engine.connect() as connection:
-            rows = connection.execute(sa.select(_stored).where(_stored.c.series_key == series_key)).mappings()
-            return tuple(Stored(**row) for row in rows)
+        """What was stored for a mask series and is not deleted since."""
+        return self._find_stored(_stored.c.series_key == series_key)
+
+    def announced(self, job_id: str) -> tuple[Stored, ...]:
+        """What a job was about to store and did not come to an end with."""
+        return self._find_stored((_stored.c.job_id == job_id) & (_stored.c.state == StoredState.ANNOUNCED))
 
     def note_stored(self, *stored: Stored) -> None:
         """Remember what was stored."""
@@ -113,6 +180,12 @@ class SqlLedger:
     def drop_stored(self, *stored: Stored) -> None:
         """Forget what was deleted again."""
         self._delete(_stored.c.orthanc_id, [each.orthanc_id for each in stored])
+
+    def _find_stored(self, wanted: sa.ColumnElement[bool]) -> tuple[Stored, ...]:
+        with self._engine.connect() as connection:
+            return tuple(
+                Stored.of(dict(row)) for row in connection.execute(sa.select(_stored).where(wanted)).mappings()
+            )
 
     def _find(self, wanted: sa.ColumnElement[bool]) -> tuple[Seen, ...]:
         with self._engine.connect() as connection:
@@ -123,12 +196,9 @@ class SqlLedger:
         """Write rows in place of those with the same primary key, in one transaction."""
         if not rows:
             return
-        key = next(iter(table.primary_key.columns))
         with self._engine.begin() as connection:
             for start in range(0, len(rows), _CHUNK):
-                chunk = rows[start : start + _CHUNK]
-                connection.execute(sa.delete(table).where(key.in_([row[key.name] for row in chunk])))
-                connection.execute(sa.insert(table), chunk)
+                connection.execute(upsert(self._engine, table), rows[start : start + _CHUNK])
 
     def _delete(self, column: sa.Column[Any], values: Iterable[str]) -> None:
         values = list(values)

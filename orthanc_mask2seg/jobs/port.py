@@ -12,6 +12,8 @@ from orthanc_mask2seg.model import ArchiveKey, Uid
 
 BUTTON = "button"
 """Origin of what a person waits for."""
+SCAN = "scan"
+"""Origin of what was in the archive already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +27,8 @@ class JobRequest:
     rested
         The series has been quiet for long: convert it even if slices of its source lack a mask.
     origin
-        Who asked: "watcher", "study" (its study has changed), "button", "backfill"; "delivery" for one of its results.
+        Who asked: "watcher" (it has arrived), "scan", "study" (its study has changed), "button", "backfill"; "delivery"
+        for one of its results.
     study_version
         Digest of the other series of the study, for work that is done again because they have changed.
     job_id
@@ -34,6 +37,8 @@ class JobRequest:
         Where a result goes, and which; `version` is then its SOPInstanceUID.
     named_as_mask
         A person said that this is a mask: whether it looks like one is not asked.
+    deaths
+        How often the process that worked on it died.
     """
 
     series_key: ArchiveKey
@@ -47,6 +52,7 @@ class JobRequest:
     destination: str = ""
     instance_key: str = ""
     named_as_mask: bool = False
+    deaths: int = field(default=0, compare=False)
 
     @property
     def key(self) -> str:
@@ -198,16 +204,84 @@ class Seen:
     study_version: str = ""
 
 
+_UNKNOWN = Uid("")
+
+
+class StoredState(StrEnum):
+    """Where an instance that this service stores is in its life."""
+
+    ANNOUNCED = "announced"
+    CURRENT = "current"
+    SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a job ended: what a worker tells the watcher, which may be on another host.
+
+    Attributes
+    ----------
+    study_instance_uid
+        The study to look at again, as what the mask lacks may have come meanwhile; empty if there is no need.
+    is_image
+        The series turned out to be an image: the other masks of the study may belong to it.
+    """
+
+    study_instance_uid: Uid
+    outcome: str
+    reason: str = ""
+    is_image: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """An instance that this service stored in the archive for a mask series."""
+    """An instance that this service stored, or is about to store, in the archive for a mask series.
+
+    Attributes
+    ----------
+    base_uid
+        SOPInstanceUID that the segmentation has without a number.
+    number
+        Which version of the mask it is, where versions are numbered.
+    state
+        Announced before it is stored, current afterwards; superseded where it stays beside a newer one, marked.
+    job_id
+        The job that stored it.
+    """
 
     series_key: ArchiveKey
     orthanc_id: ArchiveKey
     sop_instance_uid: Uid
+    series_instance_uid: Uid = _UNKNOWN
+    source_series_uid: Uid = _UNKNOWN
+    base_uid: Uid = _UNKNOWN
+    number: int = 1
+    state: StoredState = StoredState.CURRENT
+    job_id: str = ""
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Stored:
+        """From a row, or its JSON form."""
+        return cls(**{**row, "state": StoredState(row["state"])})
 
 
-class Ledger(Protocol):
+class Outputs(Protocol):
+    """The memory of what was stored."""
+
+    def stored(self, series_key: ArchiveKey) -> tuple[Stored, ...]:
+        """What was stored for a mask series and is not deleted since."""
+
+    def announced(self, job_id: str) -> tuple[Stored, ...]:
+        """What a job was about to store and did not come to an end with."""
+
+    def note_stored(self, *stored: Stored) -> None:
+        """Remember what was stored."""
+
+    def drop_stored(self, *stored: Stored) -> None:
+        """Forget what was deleted again."""
+
+
+class Ledger(Outputs, Protocol):
     """The memory of the watcher: how far it has read, what it has dealt with, what was stored."""
 
     def cursor(self, name: str) -> int | None:
@@ -221,6 +295,18 @@ class Ledger(Protocol):
 
     def remember(self, *seen: Seen) -> None:
         """Remember what became of series, in place of what was known of them."""
+
+    def end(self, seen: Seen, ending: Ending) -> None:
+        """Remember how the job on a version of a series ended, and tell the watcher, wherever it is."""
+
+    def tell(self, ending: Ending) -> None:
+        """Tell the watcher of a job that is nothing to remember."""
+
+    def endings(self, most: int) -> tuple[Ending, ...]:
+        """Take what the workers told since."""
+
+    def mark_stale(self, *series_keys: ArchiveKey) -> None:
+        """Note that the studies of these masks have got other images since they were asked for."""
 
     def forget(self, *series_keys: ArchiveKey) -> None:
         """Forget series that are gone from the archive."""
@@ -236,12 +322,3 @@ class Ledger(Protocol):
 
     def refused_in_study(self, study_instance_uid: Uid) -> tuple[Seen, ...]:
         """Series of a study that were refused."""
-
-    def stored(self, series_key: ArchiveKey) -> tuple[Stored, ...]:
-        """What was stored for a mask series and not superseded since."""
-
-    def note_stored(self, *stored: Stored) -> None:
-        """Remember what was stored."""
-
-    def drop_stored(self, *stored: Stored) -> None:
-        """Forget what was deleted again."""

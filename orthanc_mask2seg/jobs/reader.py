@@ -18,14 +18,15 @@ from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions, Workflo
 from dbos import error as dbos_error
 
 from orthanc_mask2seg.errors import StateError
-from orthanc_mask2seg.jobs.database import connect, database_file, database_url
-from orthanc_mask2seg.jobs.port import BUTTON, Job, JobRequest, JobState
+from orthanc_mask2seg.jobs import rows
+from orthanc_mask2seg.jobs.database import address, connect, database_file, is_embedded, prepare
+from orthanc_mask2seg.jobs.port import BUTTON, SCAN, Job, JobRequest, JobState
 
 APPLICATION = "mask2seg"
 APPLICATION_VERSION = "1"
 """Constant: DBOS's default is a hash of the code, and an upgrade would strand the jobs that wait."""
 QUEUE = "masks"
-PRIORITIES = {BUTTON: 1, "backfill": 20}
+PRIORITIES = {BUTTON: 1, SCAN: 20, "backfill": 20}
 PRIORITY = 10
 """What a person waits for runs first: by origin of the request, the lowest number first."""
 WORKFLOW = "convert"
@@ -58,9 +59,9 @@ class History:
     """The `Jobs` port, without the part that runs them."""
 
     def __init__(self, url: str) -> None:
-        self._engine = connect(url)
+        self.engine = connect(url)
         self._client = DBOSClient(
-            system_database_engine=self._engine,
+            system_database_engine=self.engine,
             serializer=DBOSPortableJSONSerializer(),
             application_name=APPLICATION,
             lazy=True,
@@ -69,11 +70,16 @@ class History:
     def close(self) -> None:
         """Close the connections."""
         self._client.destroy()
-        self._engine.dispose()
+        self.engine.dispose()
 
     def enqueue(self, request: JobRequest, delay_seconds: float = 0.0) -> str:
-        """Ask for a job and return its id; nothing happens where the same job was asked for before."""
+        """Ask for a job and return its id; nothing happens where the same job was asked for before.
+
+        But where a person asks for what waits already, it goes before the others from then on.
+        """
         self.enqueue_attempt(request.key, request, {}, delay_seconds)
+        if request.origin == BUTTON:
+            rows.raise_priority(self.engine, request.key, PRIORITIES[BUTTON])
         return request.key
 
     def enqueue_attempt(
@@ -115,8 +121,7 @@ class History:
 
     def count(self, *states: JobState) -> int:
         """How many jobs are in these states."""
-        found = self._client.list_workflows(status=_names(states), name=WORKFLOW, load_input=False, load_output=False)
-        return len(found)
+        return rows.count(self.engine, WORKFLOW, _names(states))
 
     def retry(self, job_id: str) -> str:
         """Run an ended job again, or a waiting one at once, and return its id.
@@ -145,6 +150,17 @@ class History:
             self._client.resume_workflow(status.workflow_id, queue_name=status.queue_name or QUEUE)
         return len(running)
 
+    def ended_before(self, seconds: float, after: str, most: int) -> tuple[str, ...]:
+        """Names of attempts that ended before a moment (s since 1970), those beyond the name `after`."""
+        return rows.ended_before(self.engine, WORKFLOW, seconds, after, most)
+
+    def forget(self, job_id: str) -> None:
+        """Delete a job with all its attempts."""
+        found = self._client.list_workflows(
+            workflow_id_prefix=job_id, name=WORKFLOW, load_input=False, load_output=False
+        )
+        self._client.delete_workflows([s.workflow_id for s in found if s.workflow_id.partition("#")[0] == job_id])
+
     def _newest(self, job_id: str) -> WorkflowStatus | None:
         if not job_id.isalnum():
             return None
@@ -165,7 +181,10 @@ class JobReader(History):
     def __init__(self, state: Path, url: str = "") -> None:
         if not url and not database_file(state).exists():
             raise StateError(_NO_HISTORY, hint=_NO_HISTORY_HINT)
-        super().__init__(url or database_url(state))
+        url = address(state, url)
+        if not is_embedded(url):
+            prepare(url)
+        super().__init__(url)
         try:
             self.list(limit=1)
         except sa.exc.DatabaseError as error:

@@ -170,6 +170,10 @@ class DicomwebArchive(Archive, Journal):
             resource=key,
         )
 
+    def address_of(self, content: bytes) -> ArchiveKey:
+        """The path of an instance."""
+        return _key_of_file(content)
+
     def delete_instance(self, instance: ArchiveKey) -> None:
         """Delete one instance where the archive can: the standard has no such transaction.
 

@@ -10,7 +10,7 @@ from pydicom import Dataset, dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import BaseTag
 
-from orthanc_mask2seg.errors import ArchiveBusy, ArchiveDenied, ArchiveError, ArchiveRejected
+from orthanc_mask2seg.errors import ArchiveBusy, ArchiveDenied, ArchiveError, ArchiveFull, ArchiveRejected
 from orthanc_mask2seg.pacs.dicomweb_http import DENIED_HINT, Record
 from orthanc_mask2seg.pacs.dicomweb_json import first, number
 from orthanc_mask2seg.pacs.part10 import DICOM_FAULTS
@@ -53,7 +53,9 @@ def _of_reason(reason: int | None) -> ArchiveError:
     code = "" if reason is None else f" (FailureReason {reason:04X}H)"
     if reason == _NOT_AUTHORISED:
         return ArchiveDenied(f"The archive did not store the instance{code}", hint=DENIED_HINT)
-    if reason is None or reason == _PROCESSING_FAILURE or reason in _OUT_OF_RESOURCES:
+    if reason is not None and reason in _OUT_OF_RESOURCES:
+        return ArchiveFull(f"The archive did not store the instance{code}")
+    if reason is None or reason == _PROCESSING_FAILURE:
         return ArchiveBusy(f"The archive did not store the instance{code}")
     meaning = _MEANINGS.get(reason, "")
     return ArchiveRejected(f"The archive did not store the instance{code}{': ' if meaning else ''}{meaning}")

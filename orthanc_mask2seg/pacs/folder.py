@@ -8,7 +8,7 @@ import io
 import os
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
@@ -200,13 +200,14 @@ class FolderArchive(Archive):
             kept = len(self._headers) < HEADERS_KEPT
             self._headers.setdefault(file.key, file.header if kept else None)
         first = files[0].header
-        return series_of(
+        series = series_of(
             first,
             key=ArchiveKey(f"{root}#{uid}"),
             study_key=ArchiveKey(text(first, "StudyInstanceUID")),
             instance_keys=[file.key for file in files],
             last_update=str(max(file.modified for file in files)),
         )
+        return replace(series, folder_names=_folder_names(root, [file.path for file in files]))
 
     def _header(self, key: ArchiveKey) -> Dataset:
         if key not in self._headers:
@@ -287,6 +288,15 @@ def _sync_folder(folder: Path) -> None:
 
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def _folder_names(root: Path, files: Sequence[Path]) -> tuple[str, ...]:
+    """Names of the folders that hold all files of a series, from theirs up to the root, which a person named."""
+    if root.is_file():
+        return ()
+    root = root.absolute()
+    folder = Path(os.path.commonpath([file.absolute().parent for file in files]))
+    return tuple(one.name for one in (folder, *folder.parents) if one.is_relative_to(root) and one.name)
 
 
 @contextlib.contextmanager

@@ -132,6 +132,10 @@ class MemoryArchive(Archive, Journal):
             created=known is None,
         )
 
+    def address_of(self, content: bytes) -> ArchiveKey:
+        """The key that Orthanc gives: it follows from the identifiers."""
+        return identity_of(content).instance_key
+
     def delete_instance(self, instance: ArchiveKey) -> None:
         """Delete one instance; nothing happens where it is gone already."""
         with self._lock:

@@ -22,6 +22,7 @@ import urllib3
 from requests.auth import HTTPBasicAuth
 
 from orthanc_mask2seg.errors import (
+    ArchiveFull,
     ArchiveRejected,
     ArchiveUnreachable,
     ConfigurationError,
@@ -48,6 +49,10 @@ CONNECTIONS = 4
 
 KEEP_ALIVE_SECONDS = 0.5
 """Idle connections are dropped after this; Orthanc does it after 1 s."""
+
+STORE = "a store"
+FULL = frozenset({14, 19, 1009})
+"""OrthancStatus of a full or read-only disk: a file cannot be written, the storage is full, SQLite cannot write."""
 
 _CHATTY_LOGGERS = ("httpx", "httpcore", "urllib3")
 
@@ -257,15 +262,18 @@ def _checked_url(url: str) -> str:
 
 
 def _check(what: str, status: int, body: bytes) -> None:
-    """Raise what a status code means."""
+    """Raise what a status code, or Orthanc's own error number, means."""
     if requests.codes.ok <= status < requests.codes.multiple_choices:
         return
-    detail = _orthanc_status(body)
-    raise fault_of(status)(f"Orthanc answered {status} to {what}{detail}")
+    number = _orthanc_status(body)
+    read_only = status == requests.codes.not_allowed and what == STORE
+    kind = ArchiveFull if number in FULL or read_only else fault_of(status)
+    detail = "" if number is None else f" (OrthancStatus {number})"
+    raise kind(f"Orthanc answered {status} to {what}{detail}")
 
 
-def _orthanc_status(body: bytes) -> str:
+def _orthanc_status(body: bytes) -> int | None:
     """Orthanc's own error number; its words may quote the patient's data."""
     with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
-        return f" (OrthancStatus {int(json.loads(body)['OrthancStatus'])})"
-    return ""
+        return int(json.loads(body)["OrthancStatus"])
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,11 +16,13 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 
-from orthanc_mask2seg.errors import ArchiveRejected, NotInArchive
+from orthanc_mask2seg.errors import ArchiveGarbled, ArchiveRejected, NotInArchive
 from orthanc_mask2seg.model import ArchiveKey, Series, Uid
 
 ORTHANC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}")
 """What Orthanc calls an identifier: a SHA-1 digest in five groups."""
+
+MD5 = re.compile(r"[0-9a-f]{32}")
 
 UID = re.compile(r"[0-9.]{1,64}")
 """What may be a UID (PS3.5 section 9.1), leniently: leading zeros occur in the wild."""
@@ -45,6 +48,8 @@ def understood(what: str) -> Iterator[None]:
     """Turn a surprise in the shape of an answer into one of our faults."""
     try:
         yield
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise ArchiveGarbled(f"The answer on {what} is no JSON, so it may not be Orthanc's") from None
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ArchiveRejected(f"Orthanc's answer on {what} is not understood ({type(error).__name__})") from None
 

@@ -14,14 +14,16 @@ from pydicom import Dataset
 from orthanc_mask2seg.addresses import DestinationKind
 from orthanc_mask2seg.errors import (
     ArchiveBusy,
+    ArchiveGarbled,
     ArchiveRejected,
     ArchiveUnreachable,
     NotInArchive,
     StoreMismatch,
+    StoreVanished,
 )
 from orthanc_mask2seg.model import ArchiveKey, Change, OutputReport, Receipt, Series, Uid
-from orthanc_mask2seg.pacs.orthanc_http import CONNECTIONS, OrthancHttp
-from orthanc_mask2seg.pacs.orthanc_json import ORTHANC_ID, UID, checked_id, headers_from, series_from, understood
+from orthanc_mask2seg.pacs.orthanc_http import CONNECTIONS, STORE, OrthancHttp
+from orthanc_mask2seg.pacs.orthanc_json import MD5, ORTHANC_ID, UID, checked_id, headers_from, series_from, understood
 from orthanc_mask2seg.pacs.part10 import Identity, digest_of, identity_of
 from orthanc_mask2seg.pacs.port import Archive, ChangesPage, Journal
 from orthanc_mask2seg.pacs.transfer import MAX_INSTANCE_BYTES, ConnectionDropped, fetched
@@ -237,6 +239,10 @@ class OrthancArchive(Archive, Journal):
         _prove(self._held_digest(key), digest)
         return _receipt(identity, key, created=status != ALREADY_STORED)
 
+    def address_of(self, content: bytes) -> ArchiveKey:
+        """The key that Orthanc gives: it follows from the identifiers."""
+        return identity_of(content).instance_key
+
     def delete_instance(self, instance: ArchiveKey) -> None:
         """Delete one instance; nothing happens where it is gone already."""
         key = checked_id(instance)
@@ -396,7 +402,10 @@ class OrthancArchive(Archive, Journal):
             digest = self._http.fetch("a digest", f"/instances/{key}/attachments/dicom/md5")
         except NotInArchive:
             return None
-        return digest.decode("ascii", "replace").strip().lower() or None
+        text = digest.decode("ascii", "replace").strip().lower()
+        if text and not MD5.fullmatch(text):
+            raise ArchiveGarbled("The answer on a digest is none, so it may not be Orthanc's")
+        return text or None
 
     def _held_digest(self, instance: ArchiveKey) -> str | None:
         """MD5 of what Orthanc holds, downloaded where it keeps no digests; None where there is no such instance."""
@@ -424,7 +433,7 @@ class OrthancArchive(Archive, Journal):
 
     def _posted(self, content: bytes) -> dict[str, Any]:
         try:
-            reply = self._http.post("a store", "/instances", content)
+            reply = self._http.post(STORE, "/instances", content)
         except NotInArchive as error:
             raise ArchiveRejected(str(error), hint="A UID is missing in the instance.") from None
         if not isinstance(reply, dict):
@@ -439,7 +448,7 @@ def _with_study_uid() -> dict[str, str]:
 
 def _prove(held: str | None, digest: str) -> None:
     if held is None:
-        raise StoreMismatch("Orthanc said that the instance is stored, and does not hold it")
+        raise StoreVanished("Orthanc said that the instance is stored, and does not hold it")
     if held != digest:
         raise StoreMismatch("Orthanc holds this instance with other bytes than were sent")
 

@@ -24,7 +24,7 @@ from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 from pydicom.valuerep import IS, VR, DSfloat
 
-from orthanc_mask2seg.core.pixels import TELLING_GROUPS
+from orthanc_mask2seg.core.pixels import is_telling
 from orthanc_mask2seg.errors import ArchiveRejected
 from orthanc_mask2seg.model import ArchiveKey, Series, Uid
 
@@ -89,6 +89,7 @@ class Identity:
         return _orthanc_id(self.patient_id, self.study_instance_uid, self.series_instance_uid, self.sop_instance_uid)
 
 
+@lru_cache(maxsize=4096)
 def _orthanc_id(*parts: str) -> ArchiveKey:
     digest = hashlib.sha1("|".join(parts).encode(), usedforsecurity=False).hexdigest()
     return ArchiveKey("-".join(digest[start : start + 8] for start in range(0, len(digest), 8)))
@@ -200,7 +201,7 @@ def _is_useful(element: DataElement | RawDataElement) -> bool:
     if element.value is not None and len(element.value) > LONGEST_VALUE:
         return False
     vr = element.VR or _vr_of(element.tag)
-    if element.tag.group in TELLING_GROUPS:
+    if is_telling(element.tag):
         return True  # unreadable or not: who decides on the series has to see it
     if vr in _NUMBERS_IN_TEXT:
         return _are_numbers(vr, element.value or b"")

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from pydicom import Dataset
 
+from orthanc_mask2seg.errors import NotSupported
 from orthanc_mask2seg.model import ArchiveKey, Change, OutputReport, Receipt, Series, Uid
 
 
@@ -73,6 +74,10 @@ class Archive(Protocol):
         StoreMismatch
             The archive said yes and holds something else, or nothing.
         """
+
+    def address_of(self, content: bytes) -> ArchiveKey:
+        """Where the archive holds an instance, or would: known before it is stored."""
+        raise NotSupported(f"this archive gives {len(content)} bytes an address when they are stored")
 
     def delete_instance(self, instance: ArchiveKey) -> None:
         """Delete one instance that this service stored; nothing happens where it is gone already."""

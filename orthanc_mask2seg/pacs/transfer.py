@@ -17,6 +17,7 @@ from orthanc_mask2seg.errors import (
     ArchiveBusy,
     ArchiveDenied,
     ArchiveError,
+    ArchiveFull,
     ArchiveRejected,
     ArchiveUnreachable,
     NotInArchive,
@@ -132,6 +133,8 @@ def fault_of(status: int) -> type[ArchiveError]:
         return NotInArchive
     if status in {requests.codes.request_timeout, requests.codes.too_many_requests}:
         return ArchiveBusy
+    if status == requests.codes.insufficient_storage:
+        return ArchiveFull
     return ArchiveBusy if status >= requests.codes.internal_server_error else ArchiveRejected
 
 

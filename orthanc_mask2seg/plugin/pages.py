@@ -24,19 +24,34 @@ _HEAD = """<!doctype html>
 <meta charset="utf-8">
 {refresh}<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>mask2seg</title>
-<link rel="stylesheet" href="../style.css">
+<link rel="stylesheet" href="../job.css">
 </head>
 <body>
-<header><h1>mask2seg</h1></header>
+<header><a href="../">mask2seg</a></header>
 <main>
 """
+
+STYLE = """:root { color-scheme: dark; }
+body { margin: 0; background: #111418; color: #d7dce2; font: 15px/1.5 system-ui, sans-serif; }
+header { padding: 10px 20px; background: #181d23; }
+header a { color: inherit; font-weight: 600; text-decoration: none; }
+main { max-width: 44em; padding: 6px 20px; }
+section { padding: 12px 0; border-bottom: 1px solid #20262d; }
+p { margin: 4px 0; }
+h1 { margin: 0; font-size: 17px; }
+.converted { color: #6fcf97; }
+.refused { color: #f2c94c; }
+.failed, .quarantined { color: #ff8a80; }
+a { color: #79b8ff; margin-right: 1.5em; }
+"""
+"""Of these pages alone: they look the same where the service is elsewhere, older, or down."""
 
 
 def jobs(documents: Sequence[Mapping[str, Any]]) -> str:
     """Show some jobs."""
     going_on = any(document["state"] not in ENDED for document in documents)
     refresh = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">\n' if going_on else ""
-    body = "".join(map(_job, documents)) or "<p>No series of this study looks like a mask.</p>\n"
+    body = "".join(map(_job, documents)) or "<section>No series of this study looks like a mask.</section>\n"
     return _HEAD.format(refresh=refresh) + body + "</main>\n</body>\n</html>\n"
 
 
@@ -57,13 +72,18 @@ def words(document: Mapping[str, Any]) -> tuple[str, str]:
 
 def _job(document: Mapping[str, Any]) -> str:
     headline, hint = words(document)
-    links = document.get("links") or {}
-    lines = [f"<p><strong>{escape(headline)}</strong></p>\n"]
+    lines = [f'<section>\n<h1 class="{escape(_kind(document))}">{escape(headline)}</h1>\n']
     if hint:
         lines.append(f"<p>{escape(hint)}</p>\n")
+    links = document.get("links") or {}
     shown = [("The segmentation", key) for key in links.get("outputs") or []]
-    shown.append(("The mask series", links.get("mask")))
-    for title, key in shown:
-        if key:
-            lines.append(f'<p><a href="{EXPLORER}#series?uuid={escape(str(key))}">{title}</a></p>\n')
-    return "".join(lines)
+    shown += [("The mask series", links.get("mask")), ("The images", links.get("source"))]
+    anchors = [f'<a href="{EXPLORER}#series?uuid={escape(str(key))}">{title}</a>\n' for title, key in shown if key]
+    return "".join([*lines, "<p>", *anchors, "</p>\n</section>\n"])
+
+
+def _kind(document: Mapping[str, Any]) -> str:
+    """What the style knows: an outcome, or a state where there is none yet."""
+    state = str(document["state"])
+    outcome = str((document.get("result") or {}).get("outcome"))
+    return outcome if state in ENDED and outcome in {"converted", "refused"} else state

@@ -20,7 +20,8 @@ ID = r"[0-9a-f]{8}(?:-[0-9a-f]{8}){4}"
 JOB = r"[0-9a-f]{24}"
 LARGEST_BODY = 64 << 10
 STATES = frozenset({"waiting", "running", "done", "failed", "quarantined"})
-HTML, JSON, TEXT = "text/html; charset=utf-8", "application/json", "text/plain"
+HTML, CSS = "text/html; charset=utf-8", "text/css; charset=utf-8"
+JSON, TEXT = "application/json", "text/plain"
 
 _SAFE = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -104,6 +105,10 @@ def _style(_request: Request, service: Service, _found: re.Match[str]) -> Respon
     return _forwarded(service.ask("GET", "/style.css"))
 
 
+def _style_of_pages(_request: Request, _service: Service, _found: re.Match[str]) -> Response:
+    return Response(200, pages.STYLE.encode(), CSS)
+
+
 def _health(_request: Request, service: Service, _found: re.Match[str]) -> Response:
     return _forwarded(service.ask("GET", "/healthz"))
 
@@ -142,6 +147,7 @@ def _convert(request: Request, service: Service, found: re.Match[str]) -> Respon
 _ROUTES = (
     ("GET", "/", _status_page),
     ("GET", "/style.css", _style),
+    ("GET", "/job.css", _style_of_pages),
     ("GET", "/healthz", _health),
     ("GET", "/jobs", _jobs),
     ("GET", f"/(jobs)/({JOB})", _state),
@@ -161,7 +167,7 @@ def _wants_json(headers: Mapping[str, str]) -> bool:
 def _forwarded(reply: Reply) -> Response:
     """Answer what the service said; of what it may be, only what we know to be harmless."""
     kind = reply.content_type.split(";")[0].strip()
-    known = {"text/html": HTML, "text/css": "text/css; charset=utf-8", JSON: JSON}.get(kind, TEXT)
+    known = {"text/html": HTML, "text/css": CSS, JSON: JSON}.get(kind, TEXT)
     if reply.status == 200:
         return Response(200, reply.body, known)
     status = reply.status if reply.status in _PASSED_ON else 502

@@ -18,7 +18,9 @@ from orthanc_mask2seg.errors import Mask2SegError, NotSupported
 from orthanc_mask2seg.model import ImageSeries, OutputReport, Refusal
 from orthanc_mask2seg.outputs.kinds import NEED_PIXELS, OutputKind, parse_outputs, preset_of
 from orthanc_mask2seg.outputs.presets import Preset
+from orthanc_mask2seg.pacs.part10 import identity_of
 from orthanc_mask2seg.pacs.port import Archive
+from orthanc_mask2seg.service.storing import NoteBeside
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +60,7 @@ def store_companions(
     template: Dataset,
     content: bytes,
     stored: OutputReport,
+    note: NoteBeside | None = None,
 ) -> Companions:
     """Make and store all that the settings want beside a segmentation.
 
@@ -69,6 +72,8 @@ def store_companions(
         The stored segmentation.
     stored
         Where it is.
+    note
+        Told of each object before it is stored.
     """
     kinds = [kind for kind in parse_outputs(settings.outputs) if kind is not OutputKind.SEG]
     if not kinds:
@@ -87,7 +92,7 @@ def store_companions(
     ingredients = Ingredients(regions=regions, template=template, preset=preset, intensities=read)
     found = Companions()
     for kind in kinds:
-        found = _with(found, kind, lambda kind=kind: _store(archive, make(kind, ingredients), stored))  # type: ignore[misc]
+        found = _with(found, kind, lambda kind=kind: _store(archive, make(kind, ingredients), stored, note))  # type: ignore[misc]
     if NEED_PIXELS & set(kinds):
         notes = ingredients.measured().notes if {OutputKind.SR, OutputKind.CSV, OutputKind.JSON} & set(kinds) else ()
         found = replace(found, evidence=(*found.evidence, *notes))
@@ -122,7 +127,7 @@ def _said(kind: OutputKind, refusal: Refusal) -> str:
     return f"output {kind}: refused ({refusal.reason}): {refusal.detail}"
 
 
-def _store(archive: Archive, product: object, stored: OutputReport) -> OutputReport | Refusal:
+def _store(archive: Archive, product: object, stored: OutputReport, note: NoteBeside | None) -> OutputReport | Refusal:
     from orthanc_mask2seg.outputs.bundle import Product  # noqa: PLC0415
 
     if isinstance(product, Refusal):
@@ -131,6 +136,10 @@ def _store(archive: Archive, product: object, stored: OutputReport) -> OutputRep
     digest = hashlib.sha256(product.content).hexdigest()
     if product.name:
         return _attached(archive, product.kind, product.name, product.content, stored, digest)
+    if note is not None and stored.key is not None:
+        identity = identity_of(product.content)
+        address = archive.address_of(product.content)
+        note(stored.key, address, identity.sop_instance_uid, identity.series_instance_uid)
     receipt = archive.store(product.content)
     return OutputReport(
         kind=product.kind,

@@ -11,29 +11,37 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
 from orthanc_mask2seg import __version__, logs
 from orthanc_mask2seg.config import Settings
-from orthanc_mask2seg.core.encode import warm_up
 from orthanc_mask2seg.errors import ConfigurationError, Mask2SegError, StateError
 from orthanc_mask2seg.jobs.engine import Engine
 from orthanc_mask2seg.jobs.ledger import SqlLedger
+from orthanc_mask2seg.jobs.port import JobRequest
 from orthanc_mask2seg.service.archives import archive_url, open_archive
 from orthanc_mask2seg.service.destinations import Deliveries
+from orthanc_mask2seg.service.endings import note_end
+from orthanc_mask2seg.service.leader import LEASE_SECONDS, Leader
 from orthanc_mask2seg.service.naming import naming_of
 from orthanc_mask2seg.service.orders import Orders, Steps
-from orthanc_mask2seg.service.sieve import passes_over
+from orthanc_mask2seg.service.pause import Pause
 from orthanc_mask2seg.service.status import Page, ServiceState
 from orthanc_mask2seg.service.watcher import Source, Watcher
-from orthanc_mask2seg.service.worker import make_runner
+from orthanc_mask2seg.service.workshop import Apart, Here, Workshop
 
 StartPage = Callable[[ServiceState, str, int], Page]
 """Starts the status page on a host and port; 0 is any free port."""
 
 WATCHER_STOP_SECONDS = 2.0
-JOBS_STOP_SECONDS = 6.0
+STOP_SECONDS = 6.0
+"""All in all; the engine takes up to 2 s more where its database does not answer."""
+WATCHER = "watcher"
+SUDDEN_ENDS = 1000
+"""A job is put aside after so many sudden ends of the service in the middle of it: they are power cuts, as jobs run in
+processes of their own, whose deaths the workshop counts."""
 LOCK_SECONDS = 30.0
 LOCK_RETRY_SECONDS = 0.2
 LOG = "service.log"
@@ -48,6 +56,8 @@ def serve(
     start_page: StartPage | None = None,
     stop: threading.Event | None = None,
     embedded: bool = False,
+    watches: bool = True,
+    works: bool = True,
 ) -> None:
     """Serve until a signal, or `stop`, says otherwise.
 
@@ -60,66 +70,99 @@ def serve(
     embedded
         Orthanc's plugin is our parent (see `embedded`): wait for a service before us to give the state folder back,
         take any port where the one of the settings is taken, tell the address on stdout, and log to a file too.
+    watches, works
+        The parts of the service: the watcher with the status page, and the workers. Each alone needs a database that
+        it shares with the other.
 
     Raises
     ------
     StateError
-        Another service uses the state folder.
+        Another service uses the state folder, or the database cannot be used.
     ConfigurationError
-        The status page cannot have its address.
+        The status page cannot have its address, or a part of the service is alone.
     """
+    if not (watches and works) and not settings.database_url:
+        raise ConfigurationError(
+            "the watcher and the workers need a database that they share",
+            hint="Set DatabaseUrlFile (see docs/scale.md), or use mask2seg serve.",
+        )
     logs.prepare(settings.log_level)
     stop = stop or threading.Event()
     source = archive or open_archive(settings)
     naming_of(settings)  # a label table that cannot be read is said now, not at the first mask
     state = Path(settings.state)
+    url = settings.database_url
     deliveries = Deliveries(source, settings.destinations, settings.timeout_seconds)
-    engine = _engine(state, settings, stop, wait_seconds=LOCK_SECONDS if embedded else 0.0)
+    engine = _engine(settings, stop, workers=settings.workers if works else 0, patient=embedded)
     if embedded:
         logs.also_to(state / LOG)
-    ledger = SqlLedger(state)
+    ledger = SqlLedger(state, url)
     steps = Steps()
-    watcher = Watcher(source, ledger, engine, settings, lambda series: passes_over(source, series, settings))
+    pause = Pause(stop, steps)
+    workshop: Workshop = Apart(settings, works=works, looks=watches) if archive is None else Here(archive, settings)
+    watcher = Leader(
+        lambda: Watcher(source, ledger, engine, settings, workshop.look), engine.lease(WATCHER, LEASE_SECONDS)
+    )
     about = ServiceState(
         version=__version__,
         archive=archive_url(settings),
         state=state,
         jobs=engine,
         watcher=watcher.status,
-        orders=Orders(source, ledger, engine, settings, steps),
+        orders=Orders(source, ledger, engine, workshop.look, steps),
         token=settings.service_token,
+        alarm=pause.alarm,
     )
-    engine.start(deliveries.wrap(make_runner(source, ledger, settings, steps=steps), engine), watcher.job_ended)
+    workshop.open()
+    run = deliveries.wrap(pause.wrap(workshop.runner(ledger, steps)), engine)
+    engine.start(run, partial(note_end, ledger), partial(lane_of, settings.merge))
     page = None
-    if start_page is not None and (settings.status_port or embedded):
+    if start_page is not None and watches and (settings.status_port or embedded):
         try:
             page = _page(start_page, about, settings, any_port=embedded)
         except Mask2SegError:
             engine.stop(0.0)
+            workshop.close()
             raise
-    threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
-    thread = threading.Thread(target=watcher.run, args=(stop,), name="watcher", daemon=True)
-    thread.start()
-    sys.stdout.write(_address(settings, page) if embedded else _banner(settings, page))
+    thread = threading.Thread(target=watcher.run, args=(stop,), name="leader", daemon=True)
+    if watches:
+        thread.start()
+        engine.forget_after(settings.history_days, ledger, stop)
+    sys.stdout.write(_address(settings, page) if embedded else _banner(settings, page, watches=watches, works=works))
     sys.stdout.flush()
     with _signals(stop):
         stop.wait()
     _log.info("stopping")
+    deadline = time.monotonic() + STOP_SECONDS
     if page is not None:
         page.stop()
-    thread.join(WATCHER_STOP_SECONDS)
-    given_back = engine.stop(JOBS_STOP_SECONDS)
+    if watches:
+        thread.join(WATCHER_STOP_SECONDS)
+    given_back = engine.stop(max(deadline - time.monotonic(), 0.0))
     _log.info("stopped%s", f"; {given_back} jobs given back, to run again after the next start" if given_back else "")
     if given_back or thread.is_alive():
-        _leave()
+        _leave()  # the processes of the workshop are killed with this one
+    workshop.close()
 
 
-def _engine(state: Path, settings: Settings, stop: threading.Event, *, wait_seconds: float) -> Engine:
+def lane_of(merge: str, request: JobRequest) -> str:
+    """What no two jobs may work on at a time: a mask, or a study where its masks become one segmentation."""
+    return request.study_instance_uid if merge == "study" else request.series_key
+
+
+def _engine(settings: Settings, stop: threading.Event, *, workers: int, patient: bool) -> Engine:
     """The engine, once whoever has the state folder gives it back: an Orthanc that was killed has left a service."""
-    deadline = time.monotonic() + wait_seconds
+    deadline = time.monotonic() + (LOCK_SECONDS if patient else 0.0)
+    labels = [destination.label for destination in settings.destinations]
     while True:
         try:
-            return Engine(state, workers=settings.workers, destinations=[d.label for d in settings.destinations])
+            return Engine(
+                Path(settings.state),
+                workers=workers,
+                destinations=labels,
+                url=settings.database_url,
+                deaths=SUDDEN_ENDS,
+            )
         except StateError:
             if time.monotonic() > deadline or stop.wait(LOCK_RETRY_SECONDS):
                 raise
@@ -141,9 +184,11 @@ def _address(settings: Settings, page: Page | None) -> str:
     return json.dumps({"serving": f"http://{host}:{page.port}" if page else ""}) + "\n"
 
 
-def _banner(settings: Settings, page: Page | None) -> str:
+def _banner(settings: Settings, page: Page | None, *, watches: bool, works: bool) -> str:
+    where = "PostgreSQL" if settings.database_url else settings.state
+    does = "serving" if watches and works else "watching" if watches else "working for"
     address = f"status page http://{settings.status_host}:{page.port}/; " if page else ""
-    return f"mask2seg {__version__} serving {archive_url(settings)}; {address}state in {settings.state}\n"
+    return f"mask2seg {__version__} {does} {archive_url(settings)}; {address}state in {where}\n"
 
 
 def _leave() -> None:

@@ -25,7 +25,8 @@ def run(
     masks
         Folders of masks, in the order of the segments.
     source
-        Folder of the image series among which the match decides.
+        Folder of the image series among which the match decides. Where it is also a folder of masks, it has to be found
+        out which series are masks.
     store
         Write the segmentation; False only shows what would happen.
     """
@@ -41,7 +42,7 @@ def run(
     task = pipeline.Task(
         masks=tuple(series),
         sources=archive.series_under(source),
-        named_as_mask=True,
+        named_as_mask=all(root.resolve() != source.resolve() for root in masks),
         store=store,
         one_output=store and archive.one_file,
     )

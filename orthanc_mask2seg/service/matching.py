@@ -25,6 +25,7 @@ from orthanc_mask2seg.core.rules import Verdict
 from orthanc_mask2seg.core.trust import BY_REFERENCE, TRUSTED, borrow_positions, place_by_references
 from orthanc_mask2seg.core.wording import counted
 from orthanc_mask2seg.model import Evidence, ImageSeries, Reason, Refusal, Series, Uid
+from orthanc_mask2seg.pacs.part10 import digest_of
 from orthanc_mask2seg.pacs.port import Archive
 from orthanc_mask2seg.service.reading import (
     MASK_SAMPLES,
@@ -109,7 +110,9 @@ class Matcher:
             return mask
         others = self._others(series)
         if self._sources is not None and not others.sources and not others.unusable:
-            return _with_evidence(_named_no_image(self._sources, self._not_sources), mask)
+            return _with_evidence(
+                _named_no_image(self._sources, self._not_sources | {series.series_instance_uid}), mask
+            )
         image = open_mask(series, mask.headers, self._settings.position_tolerance_mm)
         placed: tuple[str, ...] = ()
         among = others.sources
@@ -173,6 +176,8 @@ class Matcher:
         if others is None:
             others = self._archive.series_of_study(series.study_instance_uid)
         own = self._not_sources | {series.series_instance_uid}
+        if self._sources and all(other.series_instance_uid in own for other in self._sources):
+            own = frozenset(o.series_instance_uid for o in self._sources if self._same_files(series, o))
         sources: list[ImageSeries] = []
         unusable: list[tuple[Series, Refusal]] = []
         for other in others:
@@ -186,13 +191,23 @@ class Matcher:
         one = self._sources is not None and len({s.series_instance_uid for s in self._sources}) == 1
         return Others(sources=tuple(sources), unusable=tuple(unusable), named=one)
 
+    def _same_files(self, series: Series, other: Series) -> bool:
+        """Whether two series of one SeriesInstanceUID share a file.
+
+        A mask may be a copy of its source with nothing replaced but the pixels; folders hold both, an archive cannot.
+        """
+        if set(series.instance_keys) & set(other.instance_keys):
+            return True
+        digests = {digest_of(content) for content in self._archive.contents(series.instance_keys)}
+        return any(digest_of(content) in digests for content in self._archive.contents(other.instance_keys))
+
     def _open(self, series: Series) -> tuple[ImageSeries, ...] | Refusal:
         if series.key not in self._opened:
             headers = headers_of(self._archive, series)
             self._opened[series.key] = (
                 headers
                 if isinstance(headers, Refusal)
-                else open_stacks(series, headers, self._settings.position_tolerance_mm)
+                else open_stacks(series, headers, self._settings.position_tolerance_mm, without_localizers=True)
             )
         return self._opened[series.key]
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.errors import NotInArchive
 from orthanc_mask2seg.jobs.port import BUTTON, Job, JobRequest, Jobs, JobState, Ledger, Seen
 from orthanc_mask2seg.model import ArchiveKey, Outcome, Reason, Refusal, Series
 from orthanc_mask2seg.pacs.port import Archive
-from orthanc_mask2seg.service.sieve import passes_over
 from orthanc_mask2seg.service.studies import DERIVED, images
 
 _OVER = frozenset({JobState.DONE, JobState.FAILED, JobState.QUARANTINED})
@@ -25,6 +24,9 @@ class Steps:
         """Note that a step begins."""
         self._steps[key] = step
 
+    def sized(self, pixel_bytes: int, planes: int) -> None:
+        """Take note of nothing: only work in a process of its own has a deadline."""
+
     def end(self, key: ArchiveKey) -> None:
         """Note that the job is over."""
         self._steps.pop(key, None)
@@ -39,10 +41,17 @@ class Orders:
 
     Asking twice is asking once: what is converted is shown, what runs is waited for, and only what was refused or has
     failed is tried again.
+
+    Parameters
+    ----------
+    sieve
+        Why a series certainly is no mask; None if it could be one.
     """
 
-    def __init__(self, archive: Archive, ledger: Ledger, jobs: Jobs, settings: Settings, steps: Steps) -> None:
-        self._archive, self._ledger, self._jobs, self._settings = archive, ledger, jobs, settings
+    def __init__(
+        self, archive: Archive, ledger: Ledger, jobs: Jobs, sieve: Callable[[Series], str | None], steps: Steps
+    ) -> None:
+        self._archive, self._ledger, self._jobs, self._sieve = archive, ledger, jobs, sieve
         self._steps = steps
 
     def convert_series(self, key: ArchiveKey) -> Job | Refusal:
@@ -60,11 +69,7 @@ class Orders:
     def convert_study(self, key: ArchiveKey) -> tuple[Job, ...]:
         """Convert all series of a study that may be masks; none where nothing looks like one."""
         members = self._members(key)
-        return tuple(
-            self._ask(series, named_as_mask=False)
-            for series in members
-            if passes_over(self._archive, series, self._settings) is None
-        )
+        return tuple(self._ask(series, named_as_mask=False) for series in members if self._sieve(series) is None)
 
     def job_document(self, job: Job) -> dict[str, Any]:
         """A job, with the step that it is at and the archive's keys of what it speaks of."""

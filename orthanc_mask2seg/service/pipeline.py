@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -21,10 +21,10 @@ from orthanc_mask2seg.core.fractional import convert_fractional, probabilities
 from orthanc_mask2seg.core.mask_planes import read_planes, read_probabilities
 from orthanc_mask2seg.core.match import Match
 from orthanc_mask2seg.core.pixels import StoredArray
-from orthanc_mask2seg.core.verify import same_but_for_software
+from orthanc_mask2seg.core.plane_headers import integer
 from orthanc_mask2seg.core.viewers import parse_viewers
 from orthanc_mask2seg.core.wording import counted
-from orthanc_mask2seg.errors import ConfigurationError, NotInArchive, StoreMismatch
+from orthanc_mask2seg.errors import ConfigurationError
 from orthanc_mask2seg.model import (
     Outcome,
     OutputReport,
@@ -42,6 +42,10 @@ from orthanc_mask2seg.service.matching import Found, Matcher
 from orthanc_mask2seg.service.naming import naming_of
 from orthanc_mask2seg.service.reading import template_of
 from orthanc_mask2seg.service.sieve import passes_over
+from orthanc_mask2seg.service.storing import Gone, Keep, NoteBeside, NotesBeside, keep
+
+PLANES_OF_OUTPUTS = 300
+"""What is made of one segment may take as long as so many planes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,15 +67,20 @@ class Task:
     sources
         Series named as sources; None for those of each mask's study.
     named_as_mask
-        A person said that these are masks: whether they look like one is not asked.
+        A person said that these are masks: whether they look like one is not asked. Where sources are named and this is
+        not said, any of the series may be the source of the others.
     rested
         A mask that lacks slices of its source is converted as it is.
     store
         Store the result; False only shows what would happen.
+    keep
+        How it is stored.
     one_output
         There is room for one segmentation only.
     progress
         Told the name of each step when another one begins: match, read, convert, store.
+    sized
+        Told how large the work is, as the headers say: bytes of pixels of the masks, planes of masks and sources.
     """
 
     masks: tuple[Series, ...]
@@ -79,8 +88,10 @@ class Task:
     named_as_mask: bool = False
     rested: bool = True
     store: bool = True
+    keep: Keep = keep
     one_output: bool = False
     progress: Callable[[str], None] = lambda _step: None
+    sized: Callable[[int, int], None] = lambda _pixel_bytes, _planes: None
 
 
 @dataclass(slots=True)
@@ -109,9 +120,13 @@ def convert_series(
     rested: bool = True,
     named_as_mask: bool = False,
     progress: Callable[[str], None] = lambda _step: None,
+    sized: Callable[[int, int], None] = lambda _pixel_bytes, _planes: None,
+    keep: Keep = keep,
 ) -> Result | NotYet:
     """Convert one series that may be a mask, as the service does; see `Task` and `run`."""
-    task = Task(masks=tuple(masks), rested=rested, named_as_mask=named_as_mask, progress=progress)
+    task = Task(
+        masks=tuple(masks), rested=rested, named_as_mask=named_as_mask, progress=progress, sized=sized, keep=keep
+    )
     ended = run(archive, task, settings)
     return ended if isinstance(ended, NotYet) else ended[0]
 
@@ -136,7 +151,7 @@ def run(archive: Archive, task: Task, settings: Settings) -> tuple[Result, ...] 
         settings,
         sources=task.sources,
         named_as_mask=task.named_as_mask,
-        not_sources=frozenset(m.series_instance_uid for m in masks),
+        not_sources=frozenset(m.series_instance_uid for m in masks if task.named_as_mask or task.sources is None),
     )
     results: list[Result] = []
     groups: dict[tuple[Uid, str], list[Found]] = {}
@@ -157,11 +172,24 @@ def run(archive: Archive, task: Task, settings: Settings) -> tuple[Result, ...] 
             f"the masks lie on {len(groups)} different sources, so they become {len(groups)} segmentations",
             hint="Name a folder with -o, not a file.",
         )
+    task.sized(*_size(found for group in groups.values() for found in group))
     own = {m.series_instance_uid for m in task.masks}
     for group in groups.values():
         if own & {f.image.series.series_instance_uid for f in group}:
             results = [*_convert_group(archive, group, task, settings, watch), *results]
     return tuple(results)
+
+
+def _size(founds: Iterable[Found]) -> tuple[int, int]:
+    """Bytes of pixels of masks, uncompressed, and planes of these and of their sources."""
+    pixel_bytes = planes = 0
+    for found in founds:
+        first = found.image.volume.planes[0]
+        bits = integer(found.image.header(first).get("BitsAllocated")) or 16
+        count = len(found.image.volume.planes)
+        pixel_bytes += first.geometry.rows * first.geometry.columns * count * bits // 8
+        planes += count + len(found.match.source.volume.planes)
+    return pixel_bytes, planes
 
 
 def _not_yet(found: Found) -> NotYet | None:
@@ -284,19 +312,37 @@ def _stored(
     settings: Settings,
     watch: _Stopwatch,
 ) -> Result:
-    outputs: tuple[OutputReport, ...] = ()
-    beside = Companions()
-    if task.store:
-        with watch.step("store"):
-            receipt, content = _store(archive, ended.segmentation)
-        seg = _output(receipt, hashlib.sha256(content).hexdigest())
-        if len(settings.outputs) > 1:
-            with watch.step("outputs"):
-                beside = store_companions(archive, settings, group[0].match.source, template, content, seg)
-        outputs = (seg, *beside.outputs)
-    digests = tuple(digest_of_mask(planes) for planes in pixels) if task.store else ()
-    result = _converted(ended, group, outputs, watch)
-    return replace(result, mask_sha256=digests, evidence=(*result.evidence, *beside.evidence))
+    if not task.store:
+        return _converted(ended, group, (), watch)
+    with watch.step("store"):
+        masks, source = [f.image.series for f in group], group[0].match.source.series
+        kept = task.keep(archive, ended.segmentation, masks, source)
+    if isinstance(kept, Gone):
+        uids = tuple(mask.series_instance_uid for mask in masks)
+        return Result(
+            outcome=Outcome.SKIPPED,
+            reason=kept.reason,
+            detail=kept.detail,
+            source_series_uid=source.series_instance_uid,
+            mask_series_uids=uids,
+            seconds=watch.seconds,
+        )
+    seg, beside = _output(kept.receipt, hashlib.sha256(kept.content).hexdigest()), Companions()
+    if len(settings.outputs) > 1:
+        pixel_bytes, planes = _size(group)
+        task.sized(pixel_bytes, planes + PLANES_OF_OUTPUTS * len(ended.segmentation.segments))
+        with watch.step("outputs"):
+            image = group[0].match.source
+            beside = store_companions(archive, settings, image, template, kept.content, seg, _noting(task))
+    digests = tuple(digest_of_mask(planes) for planes in pixels)
+    result = _converted(ended, group, (seg, *beside.outputs), watch)
+    evidence = (*result.evidence, *beside.evidence)
+    return replace(result, mask_sha256=digests, evidence=evidence, earlier=kept.earlier)
+
+
+def _noting(task: Task) -> NoteBeside | None:
+    """Who remembers what is stored beside a segmentation, so that it goes with it."""
+    return task.keep.note_beside if isinstance(task.keep, NotesBeside) else None
 
 
 def digest_of_mask(planes: Sequence[StoredArray]) -> str:
@@ -307,29 +353,6 @@ def digest_of_mask(planes: Sequence[StoredArray]) -> str:
             digest.update(f"{index} {plane.dtype.str} {plane.shape}\n".encode())
             digest.update(np.ascontiguousarray(plane).data)
     return digest.hexdigest()
-
-
-def _store(archive: Archive, segmentation: Segmentation) -> tuple[Receipt, bytes]:
-    """Store, or find what an earlier version of this software stored of the same segmentation; what is held."""
-    try:
-        return archive.store(segmentation.content), segmentation.content
-    except StoreMismatch as mismatch:
-        try:
-            held = archive.find_series(segmentation.series_instance_uid)
-        except NotInArchive:
-            raise mismatch from None
-        for key in held.instance_keys:
-            content = archive.content(key)
-            if same_but_for_software(content, segmentation.content):
-                receipt = Receipt(
-                    key=key,
-                    sop_instance_uid=segmentation.sop_instance_uid,
-                    series_instance_uid=segmentation.series_instance_uid,
-                    created=False,
-                    resource=key if "/" in key else None,  # a path below the root of a DICOMweb service
-                )
-                return receipt, content
-        raise
 
 
 def _output(receipt: Receipt, sha256: str) -> OutputReport:

@@ -12,7 +12,7 @@ from orthanc_mask2seg.core.geometry import planes_of, stack
 from orthanc_mask2seg.core.mask_planes import label_domain
 from orthanc_mask2seg.core.phases import phases
 from orthanc_mask2seg.core.pixels import decode, drop_unreadable
-from orthanc_mask2seg.core.plane_headers import integer
+from orthanc_mask2seg.core.plane_headers import integer, is_localizer
 from orthanc_mask2seg.core.wording import counted, instance_of
 from orthanc_mask2seg.model import ArchiveKey, ImageSeries, Reason, Refusal, Series
 from orthanc_mask2seg.pacs.port import Archive
@@ -31,8 +31,8 @@ def headers_of(archive: Archive, series: Series) -> tuple[Dataset, ...] | Refusa
     Returns
     -------
     tuple of Dataset, or Refusal
-        `invalid_dicom` where an instance does not say readably where it lies or what its pixels are. Unreadable values
-        that say nothing of that are left out.
+        `invalid_dicom` where an instance does not say readably whose it is, where it lies or what its pixels are.
+        Unreadable values that say nothing of that are left out.
     """
     headers = archive.headers(series)
     spoiled = [header for header in headers if drop_unreadable(header)]
@@ -40,7 +40,7 @@ def headers_of(archive: Archive, series: Series) -> tuple[Dataset, ...] | Refusa
         return headers
     return Refusal(
         reason=Reason.INVALID_DICOM,
-        detail="An image of the series has a damaged header: values that say where it lies cannot be read.",
+        detail="An image of the series has a damaged header: what says whose it is or where it lies cannot be read.",
         hint="Export the series again; the tool that wrote it damaged its headers.",
         evidence=(f"{len(spoiled)} of {counted(len(headers), 'instance')}, the first {instance_of(spoiled[0])}",),
     )
@@ -69,8 +69,16 @@ def open_mask(series: Series, headers: Sequence[Dataset], tolerance: float) -> I
     return opened[0]
 
 
-def open_stacks(series: Series, headers: Sequence[Dataset], tolerance: float) -> tuple[ImageSeries, ...] | Refusal:
-    """Stack the planes of a series; phases, echoes and b-values become stacks of their own."""
+def open_stacks(
+    series: Series, headers: Sequence[Dataset], tolerance: float, *, without_localizers: bool = False
+) -> tuple[ImageSeries, ...] | Refusal:
+    """Stack the planes of a series; phases, echoes and b-values become stacks of their own.
+
+    Parameters
+    ----------
+    without_localizers
+        Images that say to be scouts may be left out: of a source, never of a mask.
+    """
     if not headers:
         return Refusal(
             reason=Reason.INCOMPLETE_SERIES,
@@ -92,6 +100,10 @@ def open_stacks(series: Series, headers: Sequence[Dataset], tolerance: float) ->
             ),
         )
     volume = stack(planes, tolerance)
+    if isinstance(volume, Refusal) and volume.reason is Reason.GEOMETRY_MISMATCH and without_localizers:
+        kept = [plane for plane in planes if not is_localizer(headers[plane.index])]
+        volume = stack(kept, tolerance) if kept else volume
+        planes = tuple(kept or planes)
     if not isinstance(volume, Refusal):
         return (ImageSeries(series=series, headers=tuple(headers), volume=volume),)
     found = phases(headers, planes, tolerance) if volume.reason is Reason.DUPLICATE_POSITIONS else ()

@@ -65,7 +65,7 @@ def labels_of(result: Result) -> frozenset[str] | None:
     if result.reason == Reason.NOT_DISCRETE:
         return frozenset({REFUSED})  # somebody called it a mask, and it does not look like one
     if result.outcome is Outcome.REFUSED:
-        return frozenset({MASK, REFUSED})
+        return frozenset({MASK, REFUSED, *([CONVERTED] if result.earlier else [])})
     if result.reason == Reason.EMPTY_MASK:
         return frozenset({MASK})
     return frozenset() if result.reason == Reason.NOT_A_MASK else None

@@ -11,6 +11,7 @@ from typing import Any
 
 from orthanc_mask2seg.jobs.port import Jobs
 from orthanc_mask2seg.service.orders import Orders
+from orthanc_mask2seg.service.pause import Alarm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +87,8 @@ class ServiceState:
     ----------
     token
         What those must know who ask for work, where it is set.
+    alarm
+        Why the service is paused, if it is.
     """
 
     version: str
@@ -95,6 +98,7 @@ class ServiceState:
     watcher: Callable[[], WatcherStatus]
     orders: Orders
     token: str = field(default="", repr=False)
+    alarm: Callable[[], Alarm | None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)

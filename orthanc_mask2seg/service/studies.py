@@ -10,8 +10,9 @@ from orthanc_mask2seg.model import ArchiveKey, Reason, Series
 DERIVED = frozenset({"SEG", "SR", "RTSTRUCT", "RTDOSE", "RTPLAN", "PR", "KO", "REG", "DOC", "PLAN", "M3D"})
 """Modalities that are never the source of a mask, our own output among them."""
 
-MENDABLE = frozenset(
+MENDABLE: frozenset[str] = frozenset(
     {
+        "deleted",
         Reason.NOT_A_MASK,
         Reason.NO_SOURCE_IN_STUDY,
         Reason.AMBIGUOUS_SOURCE,

@@ -2,8 +2,10 @@
 
 The journal is polled and says where to look; a scan of all series, from time to time, finds what the journal lost.
 Either way a series becomes pending, and its index entry is read again and again until it has been quiet for long
-enough. Then it is passed over as no mask, or a job is asked for. Only then is it remembered, and only then does the
-cursor move: a service that dies in between finds the same work again, under the same name.
+enough. Then it is passed over as no mask, or it is remembered as asked for, and the job is queued. Only then does the
+cursor move. A service that dies before the memory finds the series again in the journal; one that dies before the job
+is queued has a memory without a job, which `Dispatch.reconcile` mends before each scan, the first of which is at once;
+one that dies before the cursor has moved reads the same entries again, and asks for the same job under the same name.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import Any, Protocol
 
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.errors import ArchiveDenied, ArchiveError, ArchiveUnreachable, NotInArchive
-from orthanc_mask2seg.jobs.port import JobRequest, Jobs, Ledger
+from orthanc_mask2seg.jobs.port import SCAN, JobRequest, Jobs, Ledger
 from orthanc_mask2seg.model import ArchiveKey, Change, Series
 from orthanc_mask2seg.pacs.port import Archive, ChangesPage, Journal
 from orthanc_mask2seg.service import cursor as journal
@@ -44,6 +46,10 @@ RELAXED_AFTER_SECONDS = 10.0
 SCANS_PER_RECHECK = 10
 UNEXPLAINED_SECONDS = 3.0
 """An instance that arrived and is in no series looked at since then asks for an early scan."""
+MOST_PENDING = 2_000
+"""With so many series under observation no more of the journal is read, and with half of them no more of a scan."""
+MOST_UNEXPLAINED = 20_000
+"""Instances that wait for their series; with more of them, only that there are some is remembered."""
 LONGEST_PAUSE_SECONDS = 10.0
 REMINDER_SECONDS = 60.0
 
@@ -159,6 +165,8 @@ class Watcher:
             kept = self._ledger.cursor(CURSOR)
             self._cursor = journal.Cursor.at(self._archive.last_change() if kept is None else kept)
         for _ in range(PAGES_PER_TICK):
+            if self._busy(MOST_PENDING):
+                break
             page = self._read(self._cursor.frontier, now)
             if page.done or not page.changes:
                 break
@@ -194,7 +202,7 @@ class Watcher:
                 self._pending[change.key] = _Pending(look_at=now, fresh=True, floor=floor)
             elif not pending.faults:
                 pending.look_at = min(pending.look_at, now + LOOK_SECONDS)
-        elif change.kind == "NewInstance":
+        elif change.kind == "NewInstance" and len(self._unexplained) < MOST_UNEXPLAINED:
             self._unexplained[change.key] = now
 
     def _save_cursor(self) -> None:
@@ -246,7 +254,7 @@ class Watcher:
         self._settle.observe(series.key, series.version, now, complete=self._complete(series, siblings))
         due = self._settle.ripe(series.key)
         if due is not None:
-            self._dispatch.ask(series, siblings, rested=due.rested)
+            self._dispatch.ask(series, siblings, rested=due.rested, origin="watcher" if pending.fresh else SCAN)
             self._drop(series.key)
 
     def _complete(self, series: Series, siblings: tuple[Series, ...]) -> bool:
@@ -266,7 +274,13 @@ class Watcher:
 
     # --- the scan
 
+    def _busy(self, most: int) -> bool:
+        """Whether there is enough to look at; what cannot be read now does not count, as it may never go."""
+        return len(self._pending) >= most and sum(not p.faults for p in self._pending.values()) >= most
+
     def _scan_some(self, now: float) -> None:
+        if self._busy(MOST_PENDING // 2):  # the other half is for what arrives now
+            return
         if self._scan is None:
             unexplained = [k for k, t in self._unexplained.items() if now - t > UNEXPLAINED_SECONDS]
             early = bool(unexplained) and now - self._scan_started > max(5.0, 20.0 * self._scan_cost)

@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from orthanc_mask2seg.config import Settings
-from orthanc_mask2seg.errors import NotInArchive, NotSupported
-from orthanc_mask2seg.jobs.port import JobRequest, Ledger, Run, RunAgain, Stored
-from orthanc_mask2seg.model import ArchiveKey, Outcome, Reason, Result, Series
+from orthanc_mask2seg.errors import NotInArchive
+from orthanc_mask2seg.jobs.port import JobRequest, Outputs, Run, RunAgain
+from orthanc_mask2seg.model import ArchiveKey, EarlierOutput, Outcome, Reason, Result, Series
 from orthanc_mask2seg.pacs.port import Archive
+from orthanc_mask2seg.service.keeping import Keeper, standing
 from orthanc_mask2seg.service.orders import Steps
 from orthanc_mask2seg.service.pipeline import NotYet, convert_series
 from orthanc_mask2seg.service.record import record
 
-Convert = Callable[..., Result | NotYet]
 
-_log = logging.getLogger(__name__)
+class Told(Protocol):
+    """Is told what a job is doing."""
+
+    def begin(self, key: ArchiveKey, step: str) -> None:
+        """A step begins."""
+
+    def sized(self, pixel_bytes: int, planes: int) -> None:
+        """The work is so large."""
+
+    def end(self, key: ArchiveKey) -> None:
+        """The job is over."""
+
+
+Convert = Callable[..., Result | NotYet]
 
 
 def make_runner(
     archive: Archive,
-    ledger: Ledger,
+    ledger: Outputs,
     settings: Settings,
     convert: Convert = convert_series,
-    steps: Steps | None = None,
+    steps: Told | None = None,
 ) -> Run:
     """The work of a job on this archive.
 
@@ -42,8 +54,10 @@ def make_runner(
     steps = steps or Steps()
 
     def run(request: JobRequest) -> dict[str, Any] | RunAgain:
+        keeper = Keeper(ledger, settings, request)
         series = _still_there(archive, request)
         if isinstance(series, Result):
+            keeper.withdraw(archive)
             return series.document()
         try:
             ended = convert(
@@ -53,18 +67,23 @@ def make_runner(
                 rested=request.rested,
                 named_as_mask=request.named_as_mask,
                 progress=lambda step: steps.begin(request.series_key, step),
+                sized=steps.sized,
+                keep=keeper,
             )
-        except NotInArchive:
+        except NotInArchive as error:
             gone = _still_there(archive, request)
             if isinstance(gone, Result):
+                keeper.withdraw(archive)
                 return gone.document()
+            error.retryable = True  # something else has gone: next time it is not counted on
             raise
         finally:
             steps.end(request.series_key)
         if isinstance(ended, NotYet):
             return _wait(request, ended, settings.partial_rest_seconds)
-        if ended.outcome is Outcome.CONVERTED:
-            _supersede(archive, ledger, _superseding_key(request, ended, settings), ended)
+        if ended.outcome is not Outcome.CONVERTED:
+            keeper.withdraw(archive)
+            ended = _beside_earlier(ended, standing(archive, ledger, request.series_key))
         record(archive, settings, (ended,), (series,), job_id=request.job_id)
         return ended.document()
 
@@ -87,6 +106,17 @@ def _skipped(request: JobRequest, reason: str, detail: str) -> Result:
     return Result(outcome=Outcome.SKIPPED, reason=reason, detail=detail, mask_series_uids=uids)
 
 
+def _beside_earlier(result: Result, earlier: tuple[EarlierOutput, ...]) -> Result:
+    """Say of a mask that came to nothing what is there of its earlier conversion: a refusal deletes nothing."""
+    if not earlier:
+        return result
+    if any("deleted" in one.state for one in earlier):
+        text = "The SEG that was made before stays; the images that it lies on were deleted."
+    else:
+        text = "The SEG that was made before stays, as nothing has replaced it."
+    return replace(result, detail=f"{result.detail} {text}", earlier=earlier)
+
+
 def _wait(request: JobRequest, answer: NotYet, seconds: float) -> RunAgain:
     """Wait for the missing slices; if none comes, the mask is converted as it is."""
     why = {
@@ -96,30 +126,3 @@ def _wait(request: JobRequest, answer: NotYet, seconds: float) -> RunAgain:
         "hint": f"It is converted as it is after {seconds:g} s without news.",
     }
     return RunAgain(delay_seconds=seconds, why=why, request=replace(request, rested=True))
-
-
-def _superseding_key(request: JobRequest, result: Result, settings: Settings) -> ArchiveKey:
-    """What a SEG is the newest of: its mask series or, where masks are merged, all masks of its source."""
-    if settings.merge == "series":
-        return request.series_key
-    return ArchiveKey(f"{request.study_instance_uid} {result.source_series_uid}")
-
-
-def _supersede(archive: Archive, ledger: Ledger, key: ArchiveKey, result: Result) -> None:
-    """Delete what this service stored for earlier versions of the mask, now that a newer one is there."""
-    new = tuple(
-        Stored(series_key=key, orthanc_id=output.key, sop_instance_uid=output.sop_instance_uid)
-        for output in result.outputs
-        if output.key
-    )
-    if not new:
-        return
-    ledger.note_stored(*new)
-    current = {stored.orthanc_id for stored in new}
-    for old in ledger.stored(key):
-        if old.orthanc_id not in current:
-            try:
-                archive.delete_instance(old.orthanc_id)
-            except NotSupported as error:
-                _log.warning("series %s: the SEG before this one stays (%s)", key, error.code)
-            ledger.drop_stored(old)

@@ -170,11 +170,12 @@ class _Pages:
 
     def _health(self) -> dict[str, Any]:
         watcher = self._state.watcher()
-        jobs = self._state.jobs
+        jobs, alarm = self._state.jobs, self._state.alarm()
         return {
-            "status": "ok" if watcher.reachable else "unavailable",
+            "status": "unavailable" if not watcher.reachable else "paused" if alarm else "ok",
             "version": self._state.version,
             "archive": {"reachable": watcher.reachable, "error": watcher.error},
+            "alarm": alarm.document() if alarm else None,
             "queue": {"waiting": jobs.count(JobState.WAITING), "running": jobs.count(JobState.RUNNING)},
             "watcher": watcher.document(),
         }

@@ -25,6 +25,8 @@ from pydicom import DataElement, dcmread
 from orthanc_mask2seg.errors import (
     ArchiveBusy,
     ArchiveDenied,
+    ArchiveError,
+    ArchiveFull,
     ArchiveRejected,
     ArchiveUnreachable,
     ConfigurationError,
@@ -207,8 +209,10 @@ def test_a_script_that_changes_what_arrives_is_a_mismatch(pretender: Pretender) 
 def test_yes_without_storing_is_a_mismatch(pretender: Pretender) -> None:
     body = b'{"ID": "%s", "Status": "Success"}' % KEY.encode()
     pretender.answer = lambda reply: reply.say(200, body) if reply.command == "POST" else reply.say(404)
-    with OrthancArchive(pretender.url) as archive, pytest.raises(StoreMismatch, match="does not hold"):
-        archive.store(sample(1).ct[0])
+    with OrthancArchive(pretender.url) as archive:
+        with pytest.raises(StoreMismatch, match="does not hold") as told:
+            archive.store(sample(1).ct[0])
+        assert told.value.retryable
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
@@ -322,7 +326,7 @@ def test_redirects_are_refused(pretender: Pretender) -> None:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [(400, ArchiveRejected), (403, ArchiveDenied), (413, ArchiveRejected), (429, ArchiveBusy), (500, ArchiveBusy),
-     (503, ArchiveBusy), (507, ArchiveBusy)],
+     (503, ArchiveBusy), (507, ArchiveFull)],
 )  # fmt: skip
 def test_status_codes_become_our_faults(pretender: Pretender, status: int, kind: type[Mask2SegError]) -> None:
     body = b'{"OrthancStatus": 14, "Details": "SECRET PATIENT", "Message": "SECRET"}'
@@ -415,6 +419,15 @@ def test_strange_answers_are_rejected(pretender: Pretender, body: bytes) -> None
         for ask in asks:
             with contextlib.suppress(ArchiveRejected, NotInArchive):
                 assert ask() in ([], (), {})
+
+
+def test_a_page_of_somebody_between_is_no_answer_and_is_asked_again_later(pretender: Pretender) -> None:
+    pretender.answer = lambda reply: reply.say(200, b"<html>Down for maintenance</html>", Content_Type="text/html")
+    with OrthancArchive(pretender.url) as archive:
+        for ask in every_way(archive):
+            with pytest.raises(ArchiveError) as told:
+                ask()
+            assert told.value.retryable, ask
 
 
 def sample_series() -> Any:

@@ -6,6 +6,7 @@ import io
 import struct
 from collections.abc import Callable
 
+import imagecodecs
 import numpy as np
 from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
@@ -13,6 +14,7 @@ from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
+    HTJ2KLossless,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLosslessSV1,
@@ -87,14 +89,29 @@ jpeg_ls = _compressor(JPEGLSLossless)
 jpeg_2000 = _compressor(JPEG2000Lossless)
 
 
+def htj2k(data: Dataset) -> bytes:
+    """High-Throughput JPEG 2000, lossless only."""
+    data = _copy(data)
+    frames = _frames(data)
+    data.PixelData = encapsulate([imagecodecs.htj2k_encode(frame, reversible=True) for frame in frames])
+    data["PixelData"].is_undefined_length = True
+    data["PixelData"].VR = "OB"
+    data.file_meta.TransferSyntaxUID = HTJ2KLossless
+    return to_bytes(data)
+
+
+def _frames(data: Dataset) -> np.ndarray:
+    """Stored values of uncompressed pixels of one sample, shape (frames, rows, columns)."""
+    kind = np.dtype(f"<{'i' if data.PixelRepresentation else 'u'}{int(data.BitsAllocated) // 8}")
+    shape = int(data.get("NumberOfFrames") or 1), int(data.Rows), int(data.Columns)
+    return np.frombuffer(data.PixelData, kind, count=int(np.prod(shape))).reshape(shape)
+
+
 def jpeg_lossless(data: Dataset) -> bytes:
     """JPEG Lossless, first-order prediction (process 14, selection value 1)."""
     data = _copy(data)
     bits = int(data.BitsAllocated)
-    kind = np.dtype(f"<u{bits // 8}")
-    size = int(data.Rows) * int(data.Columns)
-    frames = np.frombuffer(data.PixelData, kind, count=size * int(data.get("NumberOfFrames") or 1))
-    frames = frames.reshape(-1, int(data.Rows), int(data.Columns))
+    frames = _frames(data).view(f"<u{bits // 8}")
     data.PixelData = encapsulate([_jpeg(frame, bits) for frame in frames])
     data["PixelData"].is_undefined_length = True
     data["PixelData"].VR = "OB"
@@ -155,5 +172,6 @@ ENCODINGS: dict[str, Callable[[Dataset], bytes]] = {
     "jpeg_ls": jpeg_ls,
     "jpeg_2000": jpeg_2000,
     "jpeg_lossless": jpeg_lossless,
+    "htj2k": htj2k,
 }
-"""Name to writer. HTJ2K is read here (pylibjpeg-openjpeg), but nothing that is installed writes it."""
+"""Name to writer."""

@@ -160,7 +160,8 @@ def _single_frame() -> Iterable[Case]:
         ("padding_used", "big_endian"), ("trusted", "rle"), ("u8_threshold", "jpeg_ls"),
         ("own", "rle+explicit"), ("own", "jpeg_ls+jpeg_lossless+implicit"), ("gaps", "rle+big_endian+deflated"),
         ("gaps", "jpeg_2000+rle"), ("hu_intercept_0", "jpeg_2000+jpeg_lossless+explicit"),
-        ("0_255", "rle+jpeg_ls+jpeg_2000+jpeg_lossless+explicit+implicit"),
+        ("0_255", "rle+jpeg_ls+jpeg_2000+jpeg_lossless+explicit+implicit"), ("stored_12", "htj2k"),
+        ("i16", "htj2k"), ("gaps", "htj2k+jpeg_2000+explicit"),
     ):  # fmt: skip
         yield ordinary_case(style, "axial", encoding)
     for modality in ("PT", "NM", "MR"):
@@ -172,7 +173,7 @@ def _multi_frame() -> Iterable[Case]:
     for number, container in enumerate(("enhanced", "enhanced_shuffled", "capture", "two_enhanced")):
         for offset, scene in enumerate(("axial", "double_oblique", "tilt_gaps", "odd", "sagittal")):
             yield ordinary_case(WHOLE_PIXELS[1:][(number + offset * 2) % 8], scene, container=container)
-    for encoding in ("rle", "jpeg_ls", "jpeg_lossless", "deflated", "implicit", "big_endian", "jpeg_2000"):
+    for encoding in ("rle", "jpeg_ls", "jpeg_lossless", "deflated", "implicit", "big_endian", "jpeg_2000", "htj2k"):
         yield ordinary_case("gaps", "axial", encoding, "enhanced")
     for style in ("rgb", "palette", "mono1_inverted", "mono2_inverted", "empty", "u8_probability"):
         yield ordinary_case(style, "axial", container="enhanced")

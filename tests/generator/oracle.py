@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
-from pydicom import Dataset, dcmread
+from pydicom import Dataset, FileDataset, dcmread
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from tests.frames import frames_of
 
@@ -116,12 +117,21 @@ def read_planes(files: Sequence[bytes], *, pixels: bool = True) -> list[Plane]:
     """Planes of a series, frame by frame; raises whatever pydicom raises."""
     planes = []
     for content in files:
-        data = dcmread(io.BytesIO(content), force=True, stop_before_pixels=not pixels)
+        data = _with_syntax(dcmread(io.BytesIO(content), force=True, stop_before_pixels=not pixels))
         values = _values(data) if pixels else [np.empty((0, 0))] * _frames(data)
         groups = data.get("PerFrameFunctionalGroupsSequence")
         for number, frame in enumerate(values):
             planes.append(_plane(data, groups[number] if groups else None, number + 1, frame, len(values)))
     return planes
+
+
+def _with_syntax(data: FileDataset) -> FileDataset:
+    """Without a transfer syntax in the file, the one in which the data set was read."""
+    if "TransferSyntaxUID" not in data.file_meta:
+        implicit, little = data.original_encoding
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+    return data
 
 
 def _frames(data: Dataset) -> int:

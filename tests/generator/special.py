@@ -238,6 +238,21 @@ def study_of_its_own(*, named: bool, patient: str = "P0", move: float = 0.0) -> 
     return _made(image, mask, segments=_exact(grid, labels), **more)
 
 
+def scout(where: str) -> Made:
+    """A scout of another direction is part of the image series, or of the mask."""
+    grid = Grid()
+    image, labels = image_series(grid), labels_on(grid)
+    mask = _on(image, labels)
+    series = image if where == "source" else mask
+    one = dcmread_copy(series[0])
+    one.SOPInstanceUID = one.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4.5.7"
+    one.ImageType, one.InstanceNumber = ["ORIGINAL", "PRIMARY", "LOCALIZER"], 0
+    one.ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
+    if where == "source":
+        return _made([one, *image], mask, segments=_exact(grid, labels))
+    return _made(image, [*mask, one], ending=refused("geometry_mismatch"))
+
+
 def alone() -> Made:
     """A mask without any image."""
     grid = Grid()
@@ -378,6 +393,8 @@ def special_cases() -> Iterable[Case]:
     yield Case("a study of its own, another patient", lambda: study_of_its_own(named=True, patient="P1"))
     yield Case("a study of its own, elsewhere", lambda: study_of_its_own(named=True, move=1.25))
     yield Case("alone", alone)
+    yield Case("a scout in the source", lambda: scout("source"))
+    yield Case("a scout in the mask", lambda: scout("mask"))
     for cut in (2, 100, -1):
         yield Case(f"pixels cut by {cut} bytes", lambda cut=cut: truncated(cut))
     yield Case("too large", too_large)

@@ -13,7 +13,7 @@ import pytest
 from orthanc_server import OrthancServer
 from pydicom import Dataset
 
-from tests.builders import image_series, mask_series, segments_of, study, to_bytes
+from tests.builders import image_series, mask_series, same_points, segments_of, study, to_bytes
 from tests.integration.test_serve import Pacs
 
 PROGRAM = Path(sys.executable).parent / "mask2seg"
@@ -72,6 +72,68 @@ def test_a_series_of_the_pacs(shared_orthanc: OrthancServer, tmp_path: Path) -> 
     assert pacs.digests() == after
     assert set(after) - set(before) == {first["outputs"][0]["orthanc_id"]}
     assert {k: after[k] for k in before} == before
+
+
+def test_masks_and_images_in_one_folder(tmp_path: Path) -> None:
+    """One folder named as both: which series is which is found out, and the images are no failed masks."""
+    made = study()
+    folder = save(tmp_path / "all/ct", made.image).parent
+    save(folder / "mask", made.mask)
+    (folder / "Thumbs.db").write_bytes(b"x" * 300)
+    done = subprocess.run(
+        [PROGRAM, "convert", "--mask", folder, "--source", folder, "-o", tmp_path / "out.dcm", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    results = json.loads(done.stdout)["results"]
+    assert sorted((r["outcome"], r["reason"]) for r in results) == [("converted", None), ("skipped", "not_a_mask")]
+    assert done.returncode == 0
+    truth = made.grid.points(made.labels)[1]
+    (found,) = segments_of((tmp_path / "out.dcm").read_bytes()).values()
+    assert same_points(found, truth)
+
+
+def test_the_folder_names_what_nothing_else_names(tmp_path: Path) -> None:
+    """As in 3D-IRCADb: no description, a study of its own, no frame of reference, the organ in PatientName."""
+    made = study()
+    for data in made.mask:
+        data.StudyInstanceUID, data.PatientID, data.PatientName, data.SeriesDescription = "1.2.3", "", "bone", ""
+        del data.FrameOfReferenceUID
+    source = save(tmp_path / "John Smith/ct", made.image)
+    for names, label in ((("masks", "leftkidney"), "leftkidney"), (("spleen", "DICOM"), "spleen")):
+        mask = save(tmp_path.joinpath("John Smith", *names), made.mask)
+        out = tmp_path / f"{label}.dcm"
+        (segment,) = run("convert", "--mask", mask.parent, "--source", source, "-o", out, code=0)["segments"]
+        assert segment["label"] == label
+        assert not segment["needs_coding"]
+    unnamed = save(tmp_path / "John Smith/liver/Jane", made.mask)
+    (segment,) = run("convert", "--mask", unnamed, "--source", source, "-o", tmp_path / "o.dcm", code=0)["segments"]
+    assert segment["label"] == "Segment 1", (
+        "what lies above the folder that was named, or is no structure, names nothing"
+    )
+    rule = tmp_path / "rule.json"
+    rule.write_text('{"Mask2Seg": {"NameFromPatientName": true}}')
+    (segment,) = run("convert", "--mask", mask, "--source", source, "-o", tmp_path / "p.dcm", "-c", rule, code=0)[
+        "segments"
+    ]
+    assert segment["label"] == "bone"
+
+
+def test_a_mask_that_keeps_even_the_series_of_its_source(tmp_path: Path) -> None:
+    """A copy of the images of which only the pixels were replaced: two folders tell them apart."""
+    made = study()
+    for image, mask in zip(made.image, made.mask, strict=True):
+        mask.SeriesInstanceUID, mask.SOPInstanceUID = image.SeriesInstanceUID, image.SOPInstanceUID
+    mask, source = save(tmp_path / "mask", made.mask), save(tmp_path / "ct", made.image)
+    run("convert", "--mask", mask, "--source", source, "-o", tmp_path / "out.dcm", code=0)
+    (found,) = segments_of((tmp_path / "out.dcm").read_bytes()).values()
+    assert same_points(found, made.grid.points(made.labels)[1])
+    copied = save(tmp_path / "copied", made.mask)
+    refused = run("convert", "--mask", mask, "--source", copied, "-o", tmp_path / "none.dcm", code=3)
+    assert refused["reason"] == "no_source_in_study"
+    assert not (tmp_path / "none.dcm").exists()
 
 
 def test_folders(tmp_path: Path) -> None:

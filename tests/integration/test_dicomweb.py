@@ -32,7 +32,7 @@ PROGRAM = Path(sys.executable).parent / "mask2seg"
 NOWHERE = "http://127.0.0.1:9"
 """In place of Orthanc's REST API: whoever asks there fails."""
 
-WAYS = [("bookworm", "A03"), ("bookworm", "A04"), ("trixie", "A03"), ("sid", "A06")]
+WAYS = [("bookworm", "A03"), ("trixie", "A04"), ("sid", "A06")]
 
 
 def by_dicomweb(server: OrthancServer, **more: object) -> dict[str, object]:

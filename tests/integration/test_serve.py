@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 import requests
 from orthanc_server import OrthancServer
 
+from orthanc_mask2seg.jobs.reader import JobReader
 from tests.builders import study, to_bytes
 from tests.truth import Case, cases, complaints, read_with_dcmqi, read_with_highdicom, same
 
@@ -49,6 +51,13 @@ class Service:
         return self.process.wait(15)
 
     def jobs(self) -> list[dict[str, Any]]:
+        """What `mask2seg jobs list` reads; tests look often, and a process for every look takes long."""
+        with closing(JobReader(self.folder / "state")) as reader:
+            found: list[dict[str, Any]] = json.loads(json.dumps([job.document() for job in reader.list()]))
+        return found
+
+    def listed(self) -> list[dict[str, Any]]:
+        """What `mask2seg jobs list` prints."""
         done = subprocess.run(
             [PROGRAM, "jobs", "list", "--json", "-c", self.configuration],
             capture_output=True, text=True, check=True, timeout=60,
@@ -134,6 +143,7 @@ def test_set_a_is_converted_by_itself(
     before = sorted(s["ID"] for s in pacs.segs())
     until(lambda: all(j["state"] == "done" for j in service.jobs()), "all jobs done")
     jobs = len(service.jobs())
+    assert service.listed() == service.jobs()
     assert service.end() == 0
     service.start()
     time.sleep(6)  # two scans

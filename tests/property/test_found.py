@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+import io
 
+import pytest
+from pydicom import dcmread
+from pydicom.uid import UID
+
+from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.errors import Mask2SegError
+from orthanc_mask2seg.pacs.memory import MemoryArchive
+from orthanc_mask2seg.service import pipeline
 from tests.builders import Grid, image_series, mask_series, to_bytes
 from tests.generator.matrix import all_cases, check
 from tests.generator.part10 import with_element
@@ -13,6 +20,7 @@ from tests.mutations import SMALL, WRONG, Pair, judge, pairs
 
 ROWS, BITS_STORED, SOP_CLASS, SLOPE = 0x00280010, 0x00280101, 0x00080016, 0x00281053
 ORIENTATION, FRAMES, SPACING, PIXELS = 0x00200037, 0x00280008, 0x00280030, 0x7FE00010
+PATIENT = 0x00100020
 
 
 def pair(name: str = "own UIDs, 0/255") -> Pair:
@@ -189,6 +197,14 @@ def test_the_low_byte_of_air_is_no_background() -> None:
     assert (verdict.kind, verdict.detail) == ("refused", "corrupt_pixel_data")
 
 
+@pytest.mark.parametrize("bits", [b"\x08\0", b"\x0c\0"])
+def test_fewer_bits_of_air_are_background(bits: bytes) -> None:
+    """-1024/-1023 of which all slices say to be 8 bits: 0 and 1 to any reader, and 0 is what was -1024."""
+    made = pair("-1024/-1023")
+    made.mask = [with_element(content, BITS_STORED, "US", bits) for content in made.mask]
+    assert judge(made).kind == "exact"
+
+
 @pytest.mark.parametrize("bits", [b"\x08\0", b"\x0c\0", b"\x01\0"])
 def test_bits_that_change_no_value_are_no_damage(bits: bytes) -> None:
     """BitsStored of one slice among others: 0 and 1 stay what they are."""
@@ -202,3 +218,63 @@ def test_a_source_of_several_sizes_of_pixels_is_no_exception() -> None:
     made = pair()
     made.image[0] = with_element(made.image[0], 0x00280100, "US", b"\x10\0\x10\0")
     is_right(made)
+
+
+@pytest.mark.parametrize("name", ["another grid", "own UIDs, 0/255"])
+def test_a_slice_of_less_than_no_frames_is_not_dropped(name: str) -> None:
+    """NumberOfFrames -1 on the last slice of the source: left out without a word, it would be no image at all."""
+    made = pair(name)
+    made.image[-1] = with_element(made.image[-1], FRAMES, "IS", b"-1")
+    is_right(made)
+
+
+def test_a_patient_that_cannot_be_read_is_not_taken_for_none() -> None:
+    """PatientID of the source written as a number of twelve bytes: it may be anybody's."""
+    made = pair()
+    for index in range(5):
+        made.image[index] = with_element(made.image[index], PATIENT, "LO", b"someone else").replace(
+            b"\x10\0\x20\0LO", b"\x10\0\x20\0FD"
+        )
+    is_right(made)
+
+
+@pytest.mark.parametrize("moved", ["source", "mask"])
+def test_a_patient_of_another_kind_is_read_where_it_can_be(moved: str) -> None:
+    """PatientID as a number of eight bytes, which happen to be text: another patient than the other's, if anything."""
+    made = pair()
+    files = made.image if moved == "source" else made.mask
+    for index in range(5):
+        files[index] = with_element(files[index], PATIENT, "LO", b"P0000000").replace(
+            b"\x10\0\x20\0LO", b"\x10\0\x20\0FD"
+        )
+    is_right(made, fault=True)
+
+
+def test_an_instance_of_no_uid_is_not_named_in_the_segmentation() -> None:
+    """A byte of the mask's SOPInstanceUID is none that a UID may have: the reference to it would be no UID either."""
+    made = pair()
+    made.mask[2] = with_element(made.mask[2], 0x00080018, "UI", b"1.2.\xdc.4")
+    archive = MemoryArchive()
+    for content in (*made.image, *made.mask):
+        archive.add(content)
+    mask = archive.find_series(made.mask_uid)
+    (result,) = pipeline.run(archive, pipeline.Task(masks=(mask,), named_as_mask=True), Settings())
+    assert result.outputs[0].orthanc_id is not None
+    seg = dcmread(io.BytesIO(archive.content(result.outputs[0].orthanc_id)))
+    named = [str(item.ReferencedSOPInstanceUID) for item in seg.SourceImageSequence]
+    assert len(named) == 5 + 4
+    assert all(UID(uid).is_valid for uid in named)
+
+
+def test_slices_without_a_transfer_syntax_are_read_as_they_are() -> None:
+    """Its element of the file meta information is damaged: the data set is still explicit little endian."""
+    made = pair()
+    made.mask[2] = made.mask[2].replace(b"\x02\0\x10\0UI", b"\x02\0\x10\x0dUI", 1)
+    assert judge(made).kind == "exact"
+
+
+def test_a_mask_that_is_all_foreign_has_the_background_of_its_own() -> None:
+    """Every slice of the mask is lost, and one of another mask, of -1024 and -1023, has joined: 5 voxels, not 235."""
+    from tests.mutations import one
+
+    assert one(101005532)[3].kind == "exact"

@@ -46,8 +46,3 @@ def test_any_combination(style: str, scene: str, encodings: list[str], container
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         check(ordinary_case(style, scene, "+".join(encodings), container, modality).make(), named=True)
-
-
-def test_jpeg_2000_high_throughput() -> None:
-    """HTJ2K is read, but no encoder for it is installed."""
-    pytest.skip("no encoder for HTJ2K is installed: pylibjpeg-openjpeg only reads it")

@@ -39,6 +39,15 @@ def test_takes_what_is_expected_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert asked == ["@ohif/app@3.13.2"]
 
 
+@pytest.mark.parametrize(("words", "versions"), [([], list(get_ohif.INTEGRITY)), (["3.11.1"], ["3.11.1"])])
+def test_without_a_version_it_gets_all(words: list[str], versions: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    got: list[str] = []
+    monkeypatch.setattr(get_ohif, "fetch", got.append)
+    monkeypatch.setattr(get_ohif.sys, "argv", ["get_ohif.py", *words])
+    get_ohif.main()
+    assert got == versions
+
+
 def test_refuses_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(get_ohif, "_pack", lambda _package, folder: packed(folder))
     with pytest.raises(get_ohif.GetOhifError, match="not the file that is expected"):

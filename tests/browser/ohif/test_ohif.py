@@ -62,7 +62,7 @@ def test_every_voxel_label_and_colour(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != DEMO])
 @pytest.mark.parametrize(("version", "suite"), OTHERS)
 def test_in_other_versions(version: str, suite: str, kind: str, samples: dict[str, Sample], segs, show: Show) -> None:
     """In older versions of OHIF, on the other Orthancs."""

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page, TimeoutError, expect  # noqa: A004 - Playwright's own
 
-OPEN_MS, SHOW_MS = 60_000, 60_000
+OPEN_MS, SHOW_MS = 120_000, 120_000
 NO_TOURS = "localStorage.setItem('shownTours', JSON.stringify(['basicViewerTour', 'MPRTour']))"
 
 HELD = """async () => {
@@ -117,7 +117,7 @@ class Viewer:
         Raises
         ------
         NothingShown
-            It is not there after a minute.
+            It is not there after two minutes.
         """
         self.segmentation_thumbnail.dblclick(timeout=OPEN_MS)
         try:

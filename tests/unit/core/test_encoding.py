@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from pydicom import Dataset, dcmread
 from orthanc_mask2seg import config
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.core.encoding import MANY_SEGMENTS, choose
-from orthanc_mask2seg.core.viewers import DEFAULT_VIEWERS, Encoding, parse_viewers
+from orthanc_mask2seg.core.viewers import DEFAULT_VIEWERS, READERS, Encoding, Shows, parse_viewers
 from orthanc_mask2seg.errors import ConfigurationError
 from orthanc_mask2seg.model import Outcome, Result
 from orthanc_mask2seg.service import pipeline
@@ -51,6 +52,19 @@ def test_choice(viewers, shape, segments, overlapping, wanted) -> None:
     choice = choose(parse_viewers(viewers), rows=rows, columns=columns, segments=segments, overlapping=overlapping)
     assert choice.encoding is wanted
     assert choice.reason.startswith(wanted)
+
+
+def test_no_declared_viewer_draws_voxels_at_wrong_places() -> None:
+    """Whatever is declared and whatever the data: an encoding that a declared viewer scrambles is never chosen."""
+    scrambled = 0
+    declared = [group for size in range(len(READERS) + 1) for group in itertools.combinations(READERS, size)]
+    for viewers, shape, segments, overlapping in itertools.product(declared, (WHOLE, ODD), (1, MANY), (False, True)):
+        rows, columns = shape
+        choice = choose(viewers, rows=rows, columns=columns, segments=segments, overlapping=overlapping)
+        shown = {viewer.shows(choice.encoding, aligned=shape is WHOLE) for viewer in viewers}
+        assert Shows.WRONG not in shown
+        scrambled += any(viewer.shows(B, aligned=shape is WHOLE) is Shows.WRONG for viewer in viewers)
+    assert scrambled > 1000, "BINARY would have been wrong often"
 
 
 def test_reason_names_the_viewers() -> None:

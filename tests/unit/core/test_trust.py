@@ -6,6 +6,7 @@ import pytest
 from pydicom import Dataset
 
 from orthanc_mask2seg.core.geometry import planes_of, stack
+from orthanc_mask2seg.core.match import Match, match
 from orthanc_mask2seg.core.trust import borrow_positions
 from orthanc_mask2seg.model import ArchiveKey, ImageSeries, Reason, Refusal, Series, Uid
 from tests.builders import Grid, image_series, study
@@ -35,6 +36,18 @@ def test_the_same_numbers_pair_the_slices() -> None:
     assert isinstance(borrowed, ImageSeries)
     assert borrowed.trusted
     assert [borrowed.header(p).InstanceNumber for p in borrowed.volume.planes] == [1, 2, 3, 4, 5, 6]
+
+
+def test_borrowed_places_are_no_proof() -> None:
+    """The match says that the places were given, not that they coincide."""
+    images = source()
+    borrowed = borrow_positions(SERIES, without_positions(), images)
+    assert isinstance(borrowed, ImageSeries)
+    found = match(borrowed, [images])
+    assert isinstance(found, Match)
+    texts = [e.text for e in found.candidates[0].evidence]
+    assert "each of 6 mask planes was given the place of the source plane of its number" in texts
+    assert not any("coincide" in text for text in texts)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """The durable queue in this process: what it promises while nobody dies."""
 
-import contextlib
 import dataclasses
 import logging
 import subprocess
@@ -9,52 +8,26 @@ import threading
 import time
 
 import pytest
+import sqlalchemy as sa
+from job_scene import converted, engine, request, wait_for
 
 from orthanc_mask2seg.errors import ArchiveUnreachable, NotInArchive, StateError
+from orthanc_mask2seg.jobs.database import address, connect
 from orthanc_mask2seg.jobs.engine import Backoff, Engine
-from orthanc_mask2seg.jobs.port import JobRequest, JobState, RunAgain
+from orthanc_mask2seg.jobs.port import JobState, RunAgain
 from orthanc_mask2seg.jobs.reader import JobReader
-
-QUICK = Backoff(first_seconds=0.1, ceiling_seconds=0.2)
-
-
-def request(name="mask", **changes):
-    plain = JobRequest(series_key=name, series_instance_uid="1.2", study_instance_uid="1.3", version="1")
-    return dataclasses.replace(plain, **changes)
+from orthanc_mask2seg.jobs.rows import table
+from orthanc_mask2seg.jobs.takeover import Pulse
 
 
-def converted(_request):
-    return {"outcome": "converted", "reason": None}
-
-
-@contextlib.contextmanager
-def engine(state, run=converted, ended=lambda _request, _document: None, **options):
-    made = Engine(state, backoff=QUICK, polling_seconds=0.05, **options)
-    made.start(run, ended)
-    try:
-        yield made
-    finally:
-        made.stop()
-
-
-def wait_for(jobs, job_id, *states, seconds=20):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        job = jobs.get(job_id)
-        if job is not None and job.state in states:
-            return job
-        time.sleep(0.02)
-    raise AssertionError(f"{jobs.get(job_id)} did not become {states}")
-
-
-def test_a_job_runs_once_however_often_it_is_asked_for(tmp_path):
+def test_a_job_runs_once_however_often_it_is_asked_for(place):
     runs, ends = [], []
 
     def run(asked):
         runs.append(asked)
         return converted(asked)
 
-    with engine(tmp_path, run, lambda *end: ends.append(end)) as jobs:
+    with engine(place, run, lambda *end: ends.append(end)) as jobs:
         ids = {jobs.enqueue(request()) for _ in range(5)}
         [job_id] = ids
         job = wait_for(jobs, job_id, JobState.DONE)
@@ -73,7 +46,7 @@ def test_other_work_is_another_job(change):
     assert request(origin="button").key == request().key
 
 
-def test_faults_by_class(tmp_path, caplog):
+def test_faults_by_class(place, caplog):
     """What may pass is tried again, what will not is not, and a defect is told without what a file may have put in."""
     tries = []
 
@@ -87,7 +60,7 @@ def test_faults_by_class(tmp_path, caplog):
             raise ValueError("DOE^JOHN")
         return converted(asked)
 
-    with engine(tmp_path, run) as jobs:
+    with engine(place, run) as jobs:
         down, gone, defect = (jobs.enqueue(request(name)) for name in ("down", "gone", "defect"))
         waiting = wait_for(jobs, down, JobState.WAITING)
         assert waiting.error is None or waiting.error["reason"] == "archive_unreachable"
@@ -106,7 +79,7 @@ def test_faults_by_class(tmp_path, caplog):
     assert "DOE" not in str(failed)
 
 
-def test_a_job_that_is_not_complete_waits_and_runs_again(tmp_path):
+def test_a_job_that_is_not_complete_waits_and_runs_again(place):
     runs = []
 
     def run(asked):
@@ -116,7 +89,7 @@ def test_a_job_that_is_not_complete_waits_and_runs_again(tmp_path):
         why = {"reason": "incomplete_series", "detail": "3 slices are not there yet"}
         return RunAgain(delay_seconds=1.0, why=why, request=dataclasses.replace(asked, rested=True))
 
-    with engine(tmp_path, run) as jobs:
+    with engine(place, run) as jobs:
         job_id = jobs.enqueue(request())
         while not runs:
             time.sleep(0.02)
@@ -146,7 +119,7 @@ def test_many_attempts_leave_one_job_and_few_rows(tmp_path):
         assert len(jobs.list()) == 1
 
 
-def test_retry_runs_an_ended_job_again_and_a_waiting_one_at_once(tmp_path):
+def test_retry_runs_an_ended_job_again_and_a_waiting_one_at_once(place):
     runs = []
 
     def run(asked):
@@ -155,7 +128,7 @@ def test_retry_runs_an_ended_job_again_and_a_waiting_one_at_once(tmp_path):
             raise NotInArchive
         return converted(asked)
 
-    with engine(tmp_path, run) as jobs:
+    with engine(place, run) as jobs:
         gone = jobs.enqueue(request("gone"))
         wait_for(jobs, gone, JobState.FAILED)
         assert jobs.retry(gone) == gone
@@ -168,19 +141,19 @@ def test_retry_runs_an_ended_job_again_and_a_waiting_one_at_once(tmp_path):
             jobs.retry("0123456789abcdef01234567")
 
 
-def test_an_unexpected_end_of_the_callback_does_not_stop_the_queue(tmp_path):
+def test_an_unexpected_end_of_the_callback_does_not_stop_the_queue(place):
     def ended(asked, _document):
         if asked.series_key == "bad":
             raise OSError
 
-    with engine(tmp_path, ended=ended) as jobs:
+    with engine(place, ended=ended) as jobs:
         bad = jobs.enqueue(request("bad"))
         good = jobs.enqueue(request("good"))
         wait_for(jobs, good, JobState.DONE)
         assert wait_for(jobs, bad, JobState.FAILED).error["reason"] == "internal_error"
 
 
-def test_no_more_jobs_at_a_time_than_workers(tmp_path):
+def test_no_more_jobs_at_a_time_than_workers(place):
     now, most, lock = 0, 0, threading.Lock()
 
     def run(asked):
@@ -193,17 +166,17 @@ def test_no_more_jobs_at_a_time_than_workers(tmp_path):
             now -= 1
         return converted(asked)
 
-    with engine(tmp_path, run, workers=2) as jobs:
+    with engine(place, run, workers=2) as jobs:
         ids = [jobs.enqueue(request(f"m{n}")) for n in range(8)]
         for job_id in ids:
             wait_for(jobs, job_id, JobState.DONE)
     assert most == 2
 
 
-def test_the_history_is_read_and_mended_from_another_connection(tmp_path):
+def test_the_history_is_read_and_mended_from_another_connection(place):
     """As `mask2seg jobs` does while the service runs."""
     with pytest.raises(StateError):
-        JobReader(tmp_path)
+        JobReader(*place)
     tries = []
 
     def run(asked):
@@ -212,16 +185,16 @@ def test_the_history_is_read_and_mended_from_another_connection(tmp_path):
             raise NotInArchive
         return converted(asked)
 
-    with engine(tmp_path, run) as jobs:
+    with engine(place, run) as jobs:
         job_id = jobs.enqueue(request())
         wait_for(jobs, job_id, JobState.FAILED)
-        reader = JobReader(tmp_path)
+        reader = JobReader(*place)
         assert [job.state for job in reader.list(limit=5)] == [JobState.FAILED]
         assert reader.get(job_id).document()["state"] == "failed"
         reader.retry(job_id)
         wait_for(reader, job_id, JobState.DONE)
         reader.close()
-    reader = JobReader(tmp_path)
+    reader = JobReader(*place)
     assert reader.get(job_id).state is JobState.DONE
     reader.close()
 
@@ -243,13 +216,13 @@ def test_a_state_folder_that_cannot_be_made(tmp_path):
         Engine(tmp_path / "file" / "state")
 
 
-def test_nothing_that_a_job_was_given_is_logged_by_the_library(tmp_path, caplog, capfd):
+def test_nothing_that_a_job_was_given_is_logged_by_the_library(place, caplog, capfd):
     caplog.set_level(logging.DEBUG)
 
     def run(_asked):
         raise NotInArchive
 
-    with engine(tmp_path, run) as jobs:
+    with engine(place, run) as jobs:
         job_id = jobs.enqueue(request("CANARY"))
         wait_for(jobs, job_id, JobState.FAILED)
     printed = capfd.readouterr()
@@ -306,3 +279,84 @@ def test_a_failed_delivery_is_retried_in_its_own_queue(tmp_path):
         wait_for(jobs, job_id, JobState.FAILED)
         assert jobs.retry(job_id) == job_id
         assert wait_for(jobs, job_id, JobState.DONE).request.destination == "one"
+
+
+def test_what_a_person_waits_for_goes_before_the_backlog(place):
+    """Also where it stands in the backlog already."""
+    runs, go = [], threading.Event()
+
+    def run(asked):
+        go.wait(20)
+        runs.append(asked.series_key)
+        return converted(asked)
+
+    with engine(place, run) as jobs:
+        first = jobs.enqueue(request("first", origin="backfill"))
+        wait_for(jobs, first, JobState.RUNNING)
+        names = [f"old{n}" for n in range(5)]
+        for name in names:
+            jobs.enqueue(request(name, origin="backfill"))
+        jobs.enqueue(request("arrived"))
+        jobs.enqueue(request("wanted", origin="button"))
+        jobs.enqueue(request("old4", origin="button"))
+        go.set()
+        for name in (*names, "wanted"):
+            wait_for(jobs, request(name).key, JobState.DONE)
+    assert set(runs[1:3]) == {"wanted", "old4"}
+    assert runs[3:] == ["arrived", *names[:4]]
+
+
+def test_what_shares_a_lane_never_runs_at_the_same_time(place):
+    """Two versions of one mask, with workers to spare; other masks are not held up by them."""
+    running, together, lock, go = [], [], threading.Lock(), threading.Event()
+
+    def run(asked):
+        with lock:
+            running.append(asked.series_key)
+            together.append(tuple(running))
+        if asked.series_key == "a" and asked.version == "1":
+            go.wait(20)
+        with lock:
+            running.remove(asked.series_key)
+        return converted(asked)
+
+    with engine(place, run, workers=3, lane=lambda asked: asked.series_key) as jobs:
+        first = jobs.enqueue(request("a"))
+        wait_for(jobs, first, JobState.RUNNING)
+        second, other = jobs.enqueue(request("a", version="2")), jobs.enqueue(request("b"))
+        wait_for(jobs, other, JobState.DONE)
+        deadline = time.monotonic() + 10
+        while (jobs.get(second).error or {}).get("reason") != "one_at_a_time":
+            assert time.monotonic() < deadline
+        go.set()
+        for job_id in (first, second):
+            wait_for(jobs, job_id, JobState.DONE)
+    assert ("a", "a") not in together
+    assert any("a" in at and "b" in at for at in together)
+
+
+def test_a_job_that_is_begun_and_that_nobody_works_on_is_queued_again(place):
+    """As after a thread that ended without a word, because its database was away; what is worked on is left alone."""
+    runs, go = [], threading.Event()
+
+    def run(asked):
+        runs.append(asked.series_key)
+        if asked.series_key == "busy":
+            go.wait(20)
+        return converted(asked)
+
+    with engine(place, run, workers=2, pulse=Pulse(beat_seconds=0.3, ttl_seconds=5.0)) as jobs:
+        busy = jobs.enqueue(request("busy"))
+        lost = jobs.enqueue(request("lost"), delay_seconds=3600.0)
+        wait_for(jobs, busy, JobState.RUNNING)
+        database = connect(address(*place))
+        rows = table(database)
+        with database.begin() as connection:
+            begun = {"status": "PENDING", "executor_id": jobs.executor}
+            connection.execute(sa.update(rows).where(rows.c.workflow_uuid == lost).values(begun))
+        database.dispose()
+        wait_for(jobs, lost, JobState.DONE)
+        time.sleep(1.5)
+        go.set()
+        wait_for(jobs, busy, JobState.DONE)
+    assert runs == ["busy", "lost"]

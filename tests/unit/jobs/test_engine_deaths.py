@@ -17,9 +17,12 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PROGRAM.parents[1])}
 
 
 @contextmanager
-def process(state, seconds, jobs=0):
+def process(state, seconds, jobs=0, deaths=3):
     made = subprocess.Popen(
-        [sys.executable, PROGRAM, state, str(seconds), str(jobs)], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
+        [sys.executable, PROGRAM, state, str(seconds), str(jobs), str(deaths)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
     )
     try:
         yield made
@@ -84,6 +87,16 @@ def test_a_job_that_kills_its_process_three_times_is_put_aside(tmp_path):
     reader.close()
 
 
+def test_power_cuts_are_no_fault_of_the_job(tmp_path):
+    """As the service has it, whose jobs run in processes of their own."""
+    for number in range(5):
+        with process(tmp_path, 60, jobs=1, deaths=1000) as engine:
+            wait_until(lambda expected=number + 1: len(lines(tmp_path / "begun")) == expected)
+            engine.send_signal(signal.SIGKILL)
+    with process(tmp_path, 0.0, deaths=1000):
+        wait_until(lambda: states(tmp_path) == [JobState.DONE])
+
+
 def test_a_stop_lets_a_short_job_finish(tmp_path):
     with process(tmp_path, 0.5, jobs=1) as engine:
         wait_until(lambda: lines(tmp_path / "begun"))
@@ -119,3 +132,19 @@ def test_waiting_for_a_later_attempt_survives(tmp_path):
         wait_until(lambda: reader.get(job_id).state is JobState.DONE)
     assert time.monotonic() - asked > 2.5
     reader.close()
+
+
+def test_a_killed_engine_goes_on_within_seconds(tmp_path, record_property):
+    """What was running when it died runs again as soon as the next one is there: nobody has to be taken for dead."""
+    with process(tmp_path, 600, jobs=1) as engine:
+        wait_until(lambda: lines(tmp_path / "begun"))
+        engine.send_signal(signal.SIGKILL)
+    started = time.monotonic()
+    with process(tmp_path, 0.0) as engine:
+        assert engine.stdout.readline() == "ready\n"
+        ready = time.monotonic()
+        wait_until(lambda: states(tmp_path) == [JobState.DONE])
+        took = time.monotonic() - ready
+    record_property("recovery_seconds", round(took, 1))
+    sys.stdout.write(f"started in {ready - started:.1f} s, recovered {took:.1f} s later\n")
+    assert took < 10

@@ -1,11 +1,12 @@
 """The memory of the watcher."""
 
 import dataclasses
+import sqlite3
 
 import pytest
 
 from orthanc_mask2seg.jobs.ledger import SqlLedger
-from orthanc_mask2seg.jobs.port import STALE, Seen, Stored, Verdict
+from orthanc_mask2seg.jobs.port import STALE, Seen, Stored, StoredState, Verdict
 
 
 def seen(key, verdict=Verdict.PASSED_OVER, study="study", **more):
@@ -75,3 +76,29 @@ def test_what_was_stored_until_it_is_deleted(ledger):
     ledger.drop_stored(old)
     assert ledger.stored("mask") == (new,)
     assert ledger.stored("other") == ()
+
+
+def test_a_state_folder_of_an_earlier_release_gets_what_it_lacks(tmp_path):
+    """0.1 remembered less of what it stored; what it did remember is kept."""
+    with sqlite3.connect(tmp_path / "mask2seg.sqlite") as database:
+        database.execute(
+            "CREATE TABLE mask2seg_stored (orthanc_id TEXT PRIMARY KEY, series_key TEXT NOT NULL, "
+            "sop_instance_uid TEXT NOT NULL)"
+        )
+        database.execute("INSERT INTO mask2seg_stored VALUES ('id', 'mask', '1.2')")
+    database.close()
+    for _ in range(2):
+        ledger = SqlLedger(tmp_path)
+        assert ledger.stored("mask") == (Stored(series_key="mask", orthanc_id="id", sop_instance_uid="1.2"),)
+        ledger.close()
+
+
+def test_what_was_announced_is_found_by_its_job(ledger):
+    rows = [
+        Stored(series_key="mask", orthanc_id=state, sop_instance_uid="1", state=state, job_id="job")
+        for state in StoredState
+    ]
+    ledger.note_stored(*rows)
+    assert [row.orthanc_id for row in ledger.announced("job")] == ["announced"]
+    assert ledger.announced("another") == ()
+    assert set(ledger.stored("mask")) == set(rows)

@@ -156,10 +156,19 @@ def test_the_page_of_a_job_goes_on_until_it_ends():
     page = shown(result={"outcome": "converted", "detail": "1 segment"}, links={"mask": KEY, "outputs": [KEY]})
     assert "refresh" not in page
     assert f'<a href="../../app/explorer.html#series?uuid={KEY}">The segmentation</a>' in page
+    assert '<h1 class="converted">' in page
+    assert '<h1 class="failed">' in shown(state="failed", error={"outcome": HOSTILE, "detail": "x"})
     refused = shown(result={"outcome": "refused", "reason": "no_geometry", "detail": HOSTILE, "hint": HOSTILE})
     assert "Refused (no_geometry)" in refused
     assert "<script" not in refused
     assert refused.count("&lt;script&gt;") == 2
+
+
+def test_pages_have_a_style_of_their_own_that_needs_no_service():
+    assert '<link rel="stylesheet" href="../job.css">' in shown(state="waiting")
+    style = handle(Request(method="GET", path="/mask2seg/job.css"), Service(Unavailable))
+    assert (style.status, style.content_type) == (200, "text/css; charset=utf-8")
+    assert b"main {" in style.body
 
 
 def test_the_page_of_a_study():

@@ -1,18 +1,25 @@
 """The whole service over an archive in memory: real engine, real pipeline, real page."""
 
+import dataclasses
 import json
 import logging
 import socket
+import sqlite3
 import threading
 import time
+import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from builders import Grid, blob, same_points, segments_of, study, to_bytes
 
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.errors import StateError
+from orthanc_mask2seg.jobs.database import database_file
+from orthanc_mask2seg.jobs.port import JobState
+from orthanc_mask2seg.jobs.reader import JobReader
 from orthanc_mask2seg.pacs.memory import MemoryArchive
 from orthanc_mask2seg.service import daemon
 from orthanc_mask2seg.web import page
@@ -79,6 +86,13 @@ def asked(settings, path):
         return json.load(response)
 
 
+def scans(settings):
+    try:
+        return asked(settings, "/healthz")["watcher"]["scans"]
+    except urllib.error.HTTPError:
+        return 0
+
+
 def outcomes(settings):
     return [(job["result"] or {}).get("outcome") for job in asked(settings, "/jobs")["jobs"]]
 
@@ -138,3 +152,35 @@ def test_a_mask_that_came_before_its_source(settings):
         for instance in made.image:
             archive.add(to_bytes(instance))
         wait_for(lambda: segs(archive))
+
+
+def test_an_upgrade_forgets_nothing_and_converts_nothing_again(settings):
+    """On a state folder that release 0.1.0 wrote: two masks converted, one without a CT, and a job that waits."""
+    settings = dataclasses.replace(settings, partial_rest_seconds=1.0)
+    state = Path(settings.state)
+    state.mkdir()
+    connection = sqlite3.connect(database_file(state))
+    connection.executescript((Path(__file__).parent / "state_0_1_0.sql").read_text())
+    connection.close()
+    one, without_ct, partial = (study(seed=seed) for seed in (1, 2, 3))
+    archive = MemoryArchive()
+    for instance in (*one.image, *one.mask, *without_ct.mask, *partial.image, *partial.mask[:4]):
+        archive.add(to_bytes(instance))
+    before = {"736ed7e6ae8f7a3b665da3e3", "edf233a7409db39f833e7660", "8d9e6151539a96b05cc3ce38"}
+    with serving(settings, archive):
+        wait_for(lambda: scans(settings) >= 3)
+        jobs = {job["id"]: job for job in asked(settings, "/jobs")["jobs"]}
+        assert segs(archive) == []
+        [waiting] = jobs.keys() - before
+        assert before < jobs.keys()
+        assert jobs["8d9e6151539a96b05cc3ce38"]["result"]["reason"] == "no_source_in_study"
+        assert jobs[waiting]["state"] == "waiting"
+
+        for instance in without_ct.image:
+            archive.add(to_bytes(instance))
+        wait_for(lambda: len(segs(archive)) == 1)
+        reader = JobReader(state)
+        reader.retry(waiting)
+        wait_for(lambda: reader.get(waiting).state is JobState.DONE)
+        reader.close()
+        wait_for(lambda: len(segs(archive)) == 2)

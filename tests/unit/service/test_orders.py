@@ -13,6 +13,7 @@ from orthanc_mask2seg.jobs.port import Job, JobState, Seen, Verdict
 from orthanc_mask2seg.model import Refusal
 from orthanc_mask2seg.pacs.memory import MemoryArchive
 from orthanc_mask2seg.service.orders import Orders, Steps
+from orthanc_mask2seg.service.sieve import passes_over
 from orthanc_mask2seg.service.worker import make_runner
 from tests.builders import study, to_bytes
 
@@ -46,8 +47,12 @@ class House:
     def __init__(self, folder):
         self.archive, self.ledger, self.queue, self.steps = MemoryArchive(), SqlLedger(folder), Queue(), Steps()
         settings = Settings()
-        self.orders = Orders(self.archive, self.ledger, self.queue, settings, self.steps)
+        self.orders = Orders(self.archive, self.ledger, self.queue, self.sieve, self.steps)
+        self.settings = settings
         self.run = make_runner(self.archive, self.ledger, settings, steps=self.steps)
+
+    def sieve(self, series):
+        return passes_over(self.archive, series, self.settings)
 
     def send(self, *instances):
         for instance in instances:

@@ -9,7 +9,7 @@ from service_doubles import Index, Queue
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.errors import ArchiveBusy, ArchiveDenied, ArchiveUnreachable
 from orthanc_mask2seg.jobs.ledger import SqlLedger
-from orthanc_mask2seg.jobs.port import JobState, Verdict
+from orthanc_mask2seg.jobs.port import JobState, Seen, Verdict
 from orthanc_mask2seg.service import watcher as module
 from orthanc_mask2seg.service.watcher import Watcher
 
@@ -133,17 +133,20 @@ def test_what_came_while_the_service_was_away_is_found(scene):
     assert scene.asked == [("mask", False)]
 
 
-def test_dying_between_the_queue_and_the_memory_asks_for_the_same_job(scene):
+@pytest.mark.parametrize("moment", ["before_asking", "before_return"])
+def test_dying_while_a_job_is_asked_for_leaves_one_job(scene, moment):
+    """It is remembered first, so that no worker can end it before; a memory without a job is mended by the scan."""
     scene.index.put("ct", 10)
     scene.index.put("mask", 10)
-    scene.queue.before_return = KeyboardInterrupt()
+    setattr(scene.queue, moment, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         scene.pass_time(5)
-    scene.queue.before_return = None
+    setattr(scene.queue, moment, None)
     scene.start()
     scene.pass_time(5)
-    assert len(scene.asked) == 2
-    assert len(scene.queue.jobs) == 1
+    [job_id] = scene.queue.jobs
+    assert scene.ledger.seen("mask").job_id == job_id
+    assert {key for key, _ in scene.asked} == {"mask"}
 
 
 def test_the_cursor_stays_before_what_is_not_dealt_with(scene):
@@ -453,3 +456,42 @@ def test_an_archive_that_is_away_is_waited_for(scene, caplog, fault):
     assert max(clock.pauses) == module.LONGEST_PAUSE_SECONDS
     assert "secret" not in caplog.text
     assert watcher.status().reachable
+
+
+def test_what_was_there_before_is_asked_for_as_backlog(scene):
+    """So that it does not hold up what arrives."""
+    scene.index.silent = True
+    scene.index.put("ct", 10)
+    scene.index.put("mask", 10)
+    scene.index.silent = False
+    scene.pass_time(1)
+    scene.index.put("mask2", 10)
+    scene.pass_time(10)
+    assert {request.series_key: request.origin for request in scene.queue.asked} == {"mask": "scan", "mask2": "watcher"}
+
+
+def test_a_long_queue_does_not_hold_up_the_watcher(scene):
+    """After a sudden end it is gone through bit by bit, and everything in it whose job was never there is found."""
+    scene.index.silent = True
+    for number in range(1000):
+        scene.index.put(f"mask{number}", 1)
+    series = {s.key: s for s in scene.index.all_series()}
+    begun = [
+        Seen(
+            series_key=key,
+            series_instance_uid=one.series_instance_uid,
+            study_instance_uid="study",
+            version=one.version,
+            verdict=Verdict.ENQUEUED,
+            job_id=f"lost{key}",
+        )
+        for key, one in series.items()
+    ]
+    scene.ledger.remember(*begun)
+    scene.start()
+    asked = []
+    scene.queue.get = asked.append
+    scene.watcher.tick()
+    assert 0 < len(asked) <= 250
+    scene.pass_time(15)
+    assert len(set(asked)) == 1000

@@ -6,7 +6,7 @@ import pytest
 from service_doubles import Index
 
 from orthanc_mask2seg.config import Settings
-from orthanc_mask2seg.errors import ArchiveUnreachable, NotInArchive, NotSupported
+from orthanc_mask2seg.errors import NotInArchive
 from orthanc_mask2seg.jobs.ledger import SqlLedger
 from orthanc_mask2seg.jobs.port import JobRequest, RunAgain
 from orthanc_mask2seg.model import Outcome, OutputReport, Result
@@ -93,12 +93,13 @@ def test_a_mask_deleted_during_the_job_is_skipped(archive, ledger):
     assert run(archive, ledger, convert)["reason"] == "deleted"
 
 
-def test_other_things_that_are_gone_are_a_fault(archive, ledger):
+def test_other_things_that_are_gone_are_a_fault_that_passes(archive, ledger):
     def convert(_rested):
         raise NotInArchive
 
-    with pytest.raises(NotInArchive):
+    with pytest.raises(NotInArchive) as caught:
         run(archive, ledger, convert)
+    assert caught.value.retryable, "the next attempt reads the study anew"
 
 
 def test_a_partial_mask_rests_and_is_converted_as_it_is(archive, ledger):
@@ -111,45 +112,3 @@ def test_a_partial_mask_rests_and_is_converted_as_it_is(archive, ledger):
     assert (again.delay_seconds, again.why["reason"]) == (30.0, "incomplete_series")
     assert again.request == dataclasses.replace(asked, rested=True)
     assert run(archive, ledger, answer, again.request)["outcome"] == "converted"
-
-
-def test_a_newer_version_supersedes_what_we_stored(archive, ledger):
-    run(archive, ledger, converted("old"))
-    run(archive, ledger, converted("old"))
-    assert archive.deleted == []
-    run(archive, ledger, converted("new"))
-    assert archive.deleted == ["old"]
-    assert [stored.orthanc_id for stored in ledger.stored("mask")] == ["new"]
-
-
-@pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.FAILED, Outcome.SKIPPED])
-def test_a_newer_version_that_comes_to_nothing_leaves_the_old_alone(archive, ledger, outcome):
-    run(archive, ledger, converted("old"))
-    run(archive, ledger, Result(outcome=outcome, reason="geometry_mismatch"))
-    assert archive.deleted == []
-
-
-def test_a_deletion_that_failed_is_done_when_the_job_runs_again(archive, ledger):
-    run(archive, ledger, converted("old"))
-    archive.delete_instance = lambda _key: (_ for _ in ()).throw(ArchiveUnreachable())
-    with pytest.raises(ArchiveUnreachable):
-        run(archive, ledger, converted("new"))
-    del archive.delete_instance
-    run(archive, ledger, converted("new"))
-    assert archive.deleted == ["old"]
-
-
-class Keeping(Archive):
-    """An archive that cannot delete, such as most DICOMweb archives."""
-
-    def delete_instance(self, key):
-        raise NotSupported(f"{key} stays")
-
-
-def test_an_archive_that_cannot_delete_keeps_what_was_superseded(ledger):
-    """The new SEG is there, so the job is done; the old one is not tried again."""
-    archive = Keeping()
-    archive.put("mask", 3)
-    run(archive, ledger, converted("first"))
-    assert run(archive, ledger, converted("second"))["outcome"] == "converted"
-    assert [stored.orthanc_id for stored in ledger.stored("mask")] == ["second"]

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.errors import ConfigurationError
 from orthanc_mask2seg.jobs.port import Job, JobRequest, JobState
 from orthanc_mask2seg.pacs.memory import MemoryArchive
@@ -48,7 +47,7 @@ def service(*jobs, reachable=True, error="", token=""):
         state=Path(),
         jobs=Jobs(*jobs),
         watcher=lambda: counters.status(5, 1),
-        orders=Orders(MemoryArchive(), None, Jobs(*jobs), Settings(), Steps()),
+        orders=Orders(MemoryArchive(), None, Jobs(*jobs), lambda _series: None, Steps()),
         token=token,
     )
 

@@ -1,0 +1,57 @@
+"""What tells several segmentations of one mask apart, where the earlier ones stay in the archive.
+
+A copy of a finished SEG gets new UIDs, which follow from the old ones, and says in the series list which one it is.
+Pixels and references are not touched.
+"""
+
+from __future__ import annotations
+
+import io
+
+from pydicom import Dataset, dcmread
+
+from orthanc_mask2seg.core.finish import saved
+from orthanc_mask2seg.core.source_images import derived_uid
+from orthanc_mask2seg.model import Segmentation, Uid
+
+LONGEST_DESCRIPTION = 64
+"""SeriesDescription is a long string (LO, PS3.5 section 6.2)."""
+
+SUPERSEDED = "SUPERSEDED"
+"""ContentLabel (PS3.3 C.8.20.2) and first word of the SeriesDescription of what is not the newest any more."""
+
+
+def numbered(segmentation: Segmentation, number: int) -> Segmentation:
+    """The SEG as the second, third, ... version of its mask; the first one carries no number."""
+    if number == 1:
+        return segmentation
+    data = dcmread(io.BytesIO(segmentation.content))
+    tail = f" (version {number})"
+    description = str(data.get("SeriesDescription") or "")
+    data.SeriesDescription = description[: LONGEST_DESCRIPTION - len(tail)].rstrip() + tail
+    data.ContentLabel = f"VERSION_{number}"
+    content = _renamed(data, f"version {number}")
+    return Segmentation(
+        content=content,
+        sop_instance_uid=Uid(str(data.SOPInstanceUID)),
+        series_instance_uid=Uid(str(data.SeriesInstanceUID)),
+        segments=segmentation.segments,
+    )
+
+
+def superseded(content: bytes) -> bytes:
+    """A copy of a SEG that says that it is superseded."""
+    data = dcmread(io.BytesIO(content))
+    description = str(data.get("SeriesDescription") or "")
+    data.SeriesDescription = f"{SUPERSEDED}: {description}"[:LONGEST_DESCRIPTION].rstrip()
+    data.ContentLabel = SUPERSEDED
+    return _renamed(data, "superseded")
+
+
+def _renamed(data: Dataset, what: str) -> bytes:
+    """Give a changed object UIDs of its own and write it."""
+    instance, series = data.SOPInstanceUID, data.SeriesInstanceUID
+    data.SOPInstanceUID = derived_uid("instance", what, instance)
+    data.SeriesInstanceUID = derived_uid("series", what, series)
+    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
+    return saved(data)

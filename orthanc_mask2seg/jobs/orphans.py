@@ -1,0 +1,68 @@
+"""Finds jobs that this process has begun, as the database knows, and nobody works on.
+
+A thread may end without a word where its database is away or its disk is full at the wrong moment: then its job would
+be running for ever. The host lives, so nobody takes it over.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Collection
+
+import sqlalchemy as sa
+
+from orthanc_mask2seg.jobs import rows
+
+LOOKS = 3
+"""A job that has just been taken from the queue is not worked on yet; it is after this many looks."""
+
+_log = logging.getLogger(__name__)
+
+
+class Orphans(threading.Thread):
+    """Gives jobs back to the queue that nobody works on.
+
+    Parameters
+    ----------
+    active
+        What this process works on.
+    give_back
+        Puts an attempt back into its queue.
+    """
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        executor: str,
+        active: Callable[[], Collection[str]],
+        give_back: Callable[[str], object],
+        look_seconds: float,
+    ) -> None:
+        super().__init__(name="orphans", daemon=True)
+        self._engine, self._executor, self._active, self._give_back = engine, executor, active, give_back
+        self._look_seconds = look_seconds
+        self._looks: dict[str, int] = {}
+        self._stop_asked = threading.Event()
+
+    def run(self) -> None:
+        """Look until stopped. Nothing that the database does ends this."""
+        while not self._stop_asked.wait(self._look_seconds):
+            try:
+                self.look()
+            except Exception as error:  # noqa: BLE001  (the next time will do)
+                _log.debug("no look at the running jobs: %s", type(error).__name__)
+
+    def look(self) -> None:
+        """Look once."""
+        begun = rows.running_on(self._engine, self._executor)
+        idle = begun - set(self._active())
+        self._looks = {name: self._looks.get(name, 0) + 1 for name in idle}
+        for name, looks in self._looks.items():
+            if looks >= LOOKS:
+                _log.warning("job %s is begun, but nobody works on it: it is queued again", name)
+                self._give_back(name)
+
+    def stop(self) -> None:
+        """End it."""
+        self._stop_asked.set()

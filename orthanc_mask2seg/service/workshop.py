@@ -1,0 +1,86 @@
+"""Where jobs are done: in processes of their own, or, on an archive that only lives in this one, here."""
+
+from __future__ import annotations
+
+import threading
+from typing import Protocol
+
+from orthanc_mask2seg.config import Settings
+from orthanc_mask2seg.jobs.port import Ledger, Run
+from orthanc_mask2seg.model import Series
+from orthanc_mask2seg.pacs.port import Archive
+from orthanc_mask2seg.service.orders import Steps
+from orthanc_mask2seg.service.sandbox import Sandbox
+
+
+class Workshop(Protocol):
+    """Does the work of jobs, and looks at series before there is a job."""
+
+    def open(self) -> None:
+        """Get ready, in the background."""
+
+    def runner(self, ledger: Ledger, steps: Steps) -> Run:
+        """The work of a job."""
+
+    def look(self, series: Series) -> str | None:
+        """Why a series certainly is no mask; None if it could be one."""
+
+    def close(self) -> None:
+        """Stop at once."""
+
+
+class Apart:
+    """Processes for the jobs, as many as `Workers`, and one that looks, unless that part of it is elsewhere."""
+
+    def __init__(self, settings: Settings, *, works: bool = True, looks: bool = True) -> None:
+        self._works, self._looks_too = works, looks
+        self._jobs = Sandbox(settings, settings.workers)
+        self._looks = Sandbox(settings, 1, warm=False)
+
+    def open(self) -> None:
+        """Start a process of each kind."""
+        if self._works:
+            self._jobs.start()
+        if self._looks_too:
+            self._looks.start()
+
+    def runner(self, ledger: Ledger, steps: Steps) -> Run:
+        """The work of a job."""
+        return self._jobs.runner(ledger, steps)
+
+    def look(self, series: Series) -> str | None:
+        """Why a series certainly is no mask."""
+        return self._looks.look(series)
+
+    def close(self) -> None:
+        """End all processes."""
+        self._jobs.close()
+        self._looks.close()
+
+
+class Here:
+    """The work in this process, for an archive in memory."""
+
+    def __init__(self, archive: Archive, settings: Settings) -> None:
+        self._archive, self._settings = archive, settings
+
+    def open(self) -> None:
+        """Let highdicom read its tables."""
+        from orthanc_mask2seg.core.encode import warm_up  # noqa: PLC0415 - a service with processes stays small
+
+        threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
+
+    def runner(self, ledger: Ledger, steps: Steps) -> Run:
+        """The work of a job."""
+        from orthanc_mask2seg.service.worker import make_runner  # noqa: PLC0415 - likewise
+
+        return make_runner(self._archive, ledger, self._settings, steps=steps)
+
+    def look(self, series: Series) -> str | None:
+        """Why a series certainly is no mask."""
+        from orthanc_mask2seg.service.sieve import passes_over  # noqa: PLC0415 - likewise
+
+        return passes_over(self._archive, series, self._settings)
+
+    def close(self) -> None:
+        """Nothing to end."""

@@ -1,0 +1,40 @@
+"""A few hundred of the simulation's histories; `make simulation` plays a hundred thousand."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from tests.faults.bugs import BUGS, SIMULATION, caught
+from tests.faults.simulation import WITHOUT_SCAN, play
+
+HISTORIES = 200
+PER_TEST = 50
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> None:
+    logging.getLogger("orthanc_mask2seg").setLevel(logging.CRITICAL)
+
+
+@pytest.mark.parametrize("first", range(0, HISTORIES, PER_TEST))
+def test_every_mask_has_its_one_segmentation_or_its_reason(first: int) -> None:
+    ended = [play(f"test {number}") for number in range(first, first + PER_TEST)]
+    assert [(e.seed, e.complaints) for e in ended if e.complaints] == []
+    assert sum(e.faults.total() for e in ended) > PER_TEST
+    assert sum(e.faults["death"] for e in ended) > PER_TEST / 2
+
+
+def test_the_same_seed_is_the_same_history() -> None:
+    assert play("again") == play("again")
+
+
+def test_where_nothing_is_lost_the_journal_alone_is_enough() -> None:
+    """What the bugs of the cursor are judged against."""
+    assert [e.complaints for e in (play(f"journal {n}", shares=WITHOUT_SCAN) for n in range(20)) if e.complaints] == []
+
+
+@pytest.mark.parametrize("name", [name for name, bug in BUGS.items() if bug.seen_by == SIMULATION])
+def test_a_bug_is_seen(name: str, tmp_path) -> None:
+    assert caught(name, tmp_path), BUGS[name].says
