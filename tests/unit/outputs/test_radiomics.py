@@ -141,3 +141,12 @@ def test_nothing_of_it_is_imported_unless_asked_for() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.strip() == "[]"
+
+
+def test_without_the_engine_the_simple_measurements_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "zrad", None)  # as if it were not installed
+    regions, values, _ = opened(study(Grid()))
+    everything = measure_all(regions, values, QUICK)
+    assert [note.partition(":")[0] for note in everything.notes] == [str(Reason.NOT_INSTALLED)]
+    assert {feature.family for feature in everything.features[1]} == {"simple"}
+    assert everything.engine.name == "mask2seg"
