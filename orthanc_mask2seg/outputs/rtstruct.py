@@ -9,7 +9,9 @@ from collections.abc import Iterable
 
 import numpy as np
 from pydicom import Dataset
+from pydicom.dataelem import RawDataElement
 from pydicom.sequence import Sequence as DicomSequence
+from pydicom.tag import Tag
 from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage
 
 from orthanc_mask2seg.model import ImageSeries, Plane, PlaneGeometry, Refusal
@@ -21,6 +23,7 @@ from orthanc_mask2seg.outputs.regions import Region, Regions
 SERIES_NUMBER_OFFSET = 2000
 STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"
 """Detached Study Management SOP Class: what RTReferencedStudySequence names studies by."""
+CONTOUR_DATA = 0x30060050
 DECIMALS = 6
 """Of a coordinate in mm: at most 16 characters, and a millionth of a millimetre."""
 _ALGORITHMS = frozenset({"AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"})
@@ -114,8 +117,15 @@ def _contour(polygon: Polygon, region: Region, plane: Plane) -> Dataset:
     item.ContourImageSequence = [_image(plane)]
     item.ContourGeometricType = "CLOSED_PLANAR"
     item.NumberOfContourPoints = len(polygon)
-    item.ContourData = list(_coordinates(polygon + region.corner[1:], plane.geometry))
+    _put_strings(item, CONTOUR_DATA, _coordinates(polygon + region.corner[1:], plane.geometry))
     return item
+
+
+def _put_strings(item: Dataset, tag: int, values: Iterable[str]) -> None:
+    """Add decimal strings as the bytes that they are: checking each again takes pydicom most of the time."""
+    content = "\\".join(values).encode("ascii")
+    content += b" " * (len(content) % 2)
+    item[tag] = RawDataElement(Tag(tag), "DS", len(content), content, 0, is_implicit_VR=True, is_little_endian=True)
 
 
 def _coordinates(polygon: Polygon, plane: PlaneGeometry) -> Iterable[str]:
