@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import json5
 
-from orthanc_mask2seg.addresses import Destination, DestinationKind, DicomwebAddress, parse_destination
+from orthanc_mask2seg.addresses import Destination, DestinationKind, DicomwebAddress, TlsFiles, parse_destination
 from orthanc_mask2seg.core.rules import Rule, parse_rule
 from orthanc_mask2seg.core.viewers import DEFAULT_VIEWERS, parse_viewers
 from orthanc_mask2seg.errors import ConfigurationError
@@ -41,11 +41,15 @@ class Settings:
     service: str = ""
     service_token: str = ""
     service_token_file: str = ""
+    service_ca_file: str = ""
     orthanc_url: str = "http://127.0.0.1:8042"
     orthanc_authorization: str = ""
     orthanc_username: str = ""
     orthanc_password: str = ""
     orthanc_password_file: str = ""
+    orthanc_certificate_file: str = ""
+    orthanc_key_file: str = ""
+    orthanc_ca_file: str = ""
     dicomweb_url: str = ""
     dicomweb_username: str = ""
     dicomweb_password: str = ""
@@ -62,6 +66,9 @@ class Settings:
     history_days: float = 365.0
     status_host: str = "127.0.0.1"
     status_port: int = 8043
+    status_names: tuple[str, ...] = ()
+    status_certificate_file: str = ""
+    status_key_file: str = ""
     settle_seconds: float = 2.0
     partial_rest_seconds: float = 30.0
     poll_seconds: float = 0.25
@@ -104,6 +111,19 @@ class Settings:
         """Settings without the secrets."""
         shown = ((f.name, getattr(self, f.name)) for f in fields(self))
         return f"Settings({', '.join(f'{n}={v!r}' for n, v in shown if n not in SECRET)})"
+
+    def status_url(self, port: int) -> str:
+        """Address of the status page: by its first name, which its certificate should hold."""
+        name = self.status_names[0] if self.status_names and self.status_certificate_file else self.status_host
+        host = f"[{name}]" if ":" in name and not name.startswith("[") else name
+        return f"{'https' if self.status_certificate_file else 'http'}://{host}:{port}"
+
+    @property
+    def orthanc_tls(self) -> TlsFiles:
+        """What is trusted and shown where Orthanc's address begins with https."""
+        return TlsFiles(
+            certificate_file=self.orthanc_certificate_file, key_file=self.orthanc_key_file, ca_file=self.orthanc_ca_file
+        )
 
     @property
     def dicomweb(self) -> DicomwebAddress | None:
@@ -182,11 +202,15 @@ SETTINGS = (
     ),
     Setting("ServiceToken", "", "What the plugin and a service elsewhere share. Better: ServiceTokenFile."),
     Setting("ServiceTokenFile", "path", "File that holds this token."),
+    Setting("ServiceCaFile", "path", "Authorities that may have signed its certificate (PEM), for Service with https."),
     Setting("OrthancUrl", "URL", "Address of Orthanc's REST API.", _is_url),
     Setting("OrthancAuthorization", "", "Authorization header in place of a user; the plugin sets it."),
     Setting("OrthancUsername", "", "User of Orthanc's REST API; empty for the first of RegisteredUsers, if any."),
     Setting("OrthancPassword", "", "Its password. Better: OrthancPasswordFile."),
     Setting("OrthancPasswordFile", "path", "File that holds the password."),
+    Setting("OrthancCertificateFile", "path", "Certificate that this client shows Orthanc (PEM), for mutual TLS."),
+    Setting("OrthancKeyFile", "path", "Its key (PEM), if it is not in the same file."),
+    Setting("OrthancCaFile", "path", "Authorities that may have signed Orthanc's certificate (PEM), no others."),
     Setting("DicomwebUrl", "URL", "Root of a DICOMweb archive, in place of Orthanc's REST API: see docs/dicomweb.md."),
     Setting("DicomwebUsername", "", "User of the DICOMweb archive (HTTP basic authentication)."),
     Setting("DicomwebPassword", "", "Its password. Better: DicomwebPasswordFile."),
@@ -206,8 +230,13 @@ SETTINGS = (
     ),
     Setting("DatabaseUrlFile", "path", "File that holds this address, which has a password in it."),
     Setting("HistoryDays", "days", "Ended jobs are forgotten after so long; what was converted is not.", _positive),
-    Setting("StatusHost", "", "Address that the status page listens on; not of this machine alone: with ServiceToken."),
+    Setting(
+        "StatusHost", "", "Address that the status page listens on; not of this machine alone: with TLS and a token."
+    ),
     Setting("StatusPort", "", "Port of the status page; 0 turns it off.", lambda v: 0 <= v <= 65535),
+    Setting("StatusNames", "list", "Names that browsers may call the status page by, beside those of this machine."),
+    Setting("StatusCertificateFile", "path", "Certificate of the status page (PEM): it is then served by TLS."),
+    Setting("StatusKeyFile", "path", "Its key (PEM), if it is not in the same file."),
     Setting("SettleSeconds", "s", "A complete mask that has been quiet for so long is converted.", _not_negative),
     Setting("PartialRestSeconds", "s", "A mask that lacks slices of its source waits so long for more.", _not_negative),
     Setting("PollSeconds", "s", "Time between two looks at Orthanc's journal.", _positive),
@@ -346,6 +375,14 @@ def _check_archives(settings: Settings) -> None:
         archive = settings.dicomweb
     except ValueError as error:
         raise ConfigurationError(f"The DICOMweb archive (settings Dicomweb...): {error}") from None
+    try:
+        tls = settings.orthanc_tls
+    except ValueError as error:
+        raise ConfigurationError(f"TLS to Orthanc (settings Orthanc...): {error}") from None
+    if tls.any and settings.dicomweb is None and not settings.orthanc_url.startswith("https://"):
+        raise ConfigurationError("OrthancCaFile and OrthancCertificateFile need an address with https (OrthancUrl)")
+    if settings.status_key_file and not settings.status_certificate_file:
+        raise ConfigurationError("StatusKeyFile needs StatusCertificateFile")
     labels = [destination.label for destination in settings.destinations]
     if len(set(labels)) < len(labels):
         raise ConfigurationError("Two destinations have the same name", hint='Give each a "Name" of its own.')
@@ -465,8 +502,16 @@ def _list(setting: Setting, value: Any, where: str, base: Path) -> tuple[Any, ..
         return _names(value, where, _NAMES[setting.name])
     if setting.name == "RadiomicsRange":
         return _range(value, where)
+    if setting.name == "StatusNames":
+        return _several(value, where, _host_name)
     parse = parse_rule if setting.name == "Rules" else partial(parse_destination, base=base)
     return _several(value, where, parse)
+
+
+def _host_name(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9.:_\[\]-]{1,253}", value):
+        raise ValueError("a name such as imaging.hospital.example is expected, without port")
+    return value.lower()
 
 
 _NAMES: Mapping[str, Callable[[Any], Any]] = {

@@ -43,4 +43,5 @@ def orthanc_of(settings: config.Settings) -> OrthancArchive:
         settings.orthanc_password,
         settings.timeout_seconds,
         authorization=settings.orthanc_authorization,
+        tls=settings.orthanc_tls,
     )

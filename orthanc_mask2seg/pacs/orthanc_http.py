@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +21,9 @@ import pyorthanc
 import requests
 import urllib3
 from requests.auth import HTTPBasicAuth
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
+from orthanc_mask2seg.addresses import TlsFiles
 from orthanc_mask2seg.errors import (
     ArchiveFull,
     ArchiveRejected,
@@ -50,6 +53,9 @@ CONNECTIONS = 4
 KEEP_ALIVE_SECONDS = 0.5
 """Idle connections are dropped after this; Orthanc does it after 1 s."""
 
+TLS_HINT = "Check the certificate of Orthanc and OrthancCaFile; if Orthanc asks for one, also ours."
+NO_TLS_FILES = TlsFiles()
+MOST_CAUSES = 8
 STORE = "a store"
 FULL = frozenset({14, 19, 1009})
 """OrthancStatus of a full or read-only disk: a file cannot be written, the storage is full, SQLite cannot write."""
@@ -76,6 +82,8 @@ class OrthancHttp:
         Longest silence inside one answer, in seconds.
     authorization
         Whole Authorization header, in place of a user and a password.
+    tls
+        What is trusted and shown where the address begins with https.
     max_bytes
         Largest answer that is taken, for DICOM files.
     """
@@ -88,6 +96,7 @@ class OrthancHttp:
         timeout: float,
         *,
         authorization: str = "",
+        tls: TlsFiles = NO_TLS_FILES,
         max_bytes: int = MAX_INSTANCE_BYTES,
     ) -> None:
         quieten(*_CHATTY_LOGGERS)
@@ -97,8 +106,8 @@ class OrthancHttp:
         self._max_bytes = max_bytes
         headers = {**HEADERS, "Authorization": authorization} if authorization else HEADERS
         username = "" if authorization else username
-        self._client = self._index_client(username, password, headers)
-        self._session = _bytes_session(username, password, headers)
+        self._client = self._index_client(username, password, headers, _tls_context(tls))
+        self._session = _bytes_session(username, password, headers, tls)
 
     def close(self) -> None:
         """Close all connections."""
@@ -144,7 +153,9 @@ class OrthancHttp:
         with understood(what):
             return json.loads(body)
 
-    def _index_client(self, username: str, password: str, headers: dict[str, str]) -> pyorthanc.Orthanc:
+    def _index_client(
+        self, username: str, password: str, headers: dict[str, str], context: ssl.SSLContext
+    ) -> pyorthanc.Orthanc:
         limits = httpx.Limits(
             max_connections=CONNECTIONS,
             max_keepalive_connections=CONNECTIONS,
@@ -156,7 +167,7 @@ class OrthancHttp:
             auth=httpx.BasicAuth(username, password) if username else None,
             headers=headers,
             timeout=httpx.Timeout(self._timeout, pool=self._deadline),
-            transport=_GuardedTransport(httpx.HTTPTransport(limits=limits, trust_env=False), self._deadline),
+            transport=_GuardedTransport(httpx.HTTPTransport(context, limits=limits, trust_env=False), self._deadline),
             follow_redirects=False,
             trust_env=False,
         )
@@ -196,6 +207,8 @@ class OrthancHttp:
         except _TIMEOUTS:
             raise ArchiveUnreachable(f"Orthanc at {self.url} did not answer within {self._timeout:g} s") from None
         except _DROPPED as error:
+            if _is_tls(error):
+                raise ArchiveUnreachable("No TLS connection to Orthanc that can be trusted", hint=TLS_HINT) from None
             message = f"Orthanc at {self.url} cannot be reached ({type(error).__name__})"
             raise ConnectionDropped(message) from None
         except _OTHER as error:
@@ -240,9 +253,24 @@ class _GuardedTransport(httpx.BaseTransport):
         self._inner.close()
 
 
-def _bytes_session(username: str, password: str, headers: dict[str, str]) -> requests.Session:
+def _tls_context(tls: TlsFiles) -> ssl.SSLContext:
+    """The certificate of the server is checked, its name too; by these authorities alone, where there are some."""
+    try:
+        context = ssl.create_default_context(cafile=tls.ca_file or DEFAULT_CA_BUNDLE_PATH)
+        if tls.certificate_file:
+            context.load_cert_chain(tls.certificate_file, tls.key_file or None)
+    except OSError as error:
+        what = type(error).__name__ if isinstance(error, ssl.SSLError) else error.strerror
+        raise ConfigurationError(f"OrthancCaFile, OrthancCertificateFile or OrthancKeyFile: {what}") from None
+    return context
+
+
+def _bytes_session(username: str, password: str, headers: dict[str, str], tls: TlsFiles) -> requests.Session:
     session = requests.Session()
     session.trust_env = False
+    session.verify = tls.ca_file or True
+    if tls.certificate_file:
+        session.cert = (tls.certificate_file, tls.key_file) if tls.key_file else tls.certificate_file
     session.headers.update(headers)
     if username:
         session.auth = HTTPBasicAuth(username.encode(), password.encode())
@@ -250,6 +278,18 @@ def _bytes_session(username: str, password: str, headers: dict[str, str]) -> req
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     return session
+
+
+def _is_tls(error: BaseException | None) -> bool:
+    """Whether a connection failed because of a certificate; the libraries wrap that several times."""
+    seen = 0
+    while error is not None and seen < MOST_CAUSES:
+        if isinstance(error, ssl.SSLCertVerificationError | requests.exceptions.SSLError):
+            return True
+        if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
+            return True
+        error, seen = error.__cause__ or error.__context__, seen + 1
+    return False
 
 
 def _checked_url(url: str) -> str:

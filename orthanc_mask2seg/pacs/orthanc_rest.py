@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from pydicom import Dataset
 
-from orthanc_mask2seg.addresses import DestinationKind
+from orthanc_mask2seg.addresses import DestinationKind, TlsFiles
 from orthanc_mask2seg.errors import (
     ArchiveBusy,
     ArchiveGarbled,
@@ -22,7 +22,7 @@ from orthanc_mask2seg.errors import (
     StoreVanished,
 )
 from orthanc_mask2seg.model import ArchiveKey, Change, OutputReport, Receipt, Series, Uid
-from orthanc_mask2seg.pacs.orthanc_http import CONNECTIONS, STORE, OrthancHttp
+from orthanc_mask2seg.pacs.orthanc_http import CONNECTIONS, NO_TLS_FILES, STORE, OrthancHttp
 from orthanc_mask2seg.pacs.orthanc_json import MD5, ORTHANC_ID, UID, checked_id, headers_from, series_from, understood
 from orthanc_mask2seg.pacs.part10 import Identity, digest_of, identity_of
 from orthanc_mask2seg.pacs.port import Archive, ChangesPage, Journal
@@ -66,6 +66,8 @@ class OrthancArchive(Archive, Journal):
         Longest silence inside one answer, in seconds.
     authorization
         Whole Authorization header, in place of a user and a password.
+    tls
+        What is trusted and shown where the address begins with https.
     verify_downloads
         Compare what was downloaded with the MD5 that Orthanc computed on arrival: one more small request each.
     max_bytes
@@ -80,10 +82,13 @@ class OrthancArchive(Archive, Journal):
         timeout: float = 60.0,
         *,
         authorization: str = "",
+        tls: TlsFiles = NO_TLS_FILES,
         verify_downloads: bool = True,
         max_bytes: int = MAX_INSTANCE_BYTES,
     ) -> None:
-        self._http = OrthancHttp(url, username, password, timeout, authorization=authorization, max_bytes=max_bytes)
+        self._http = OrthancHttp(
+            url, username, password, timeout, authorization=authorization, tls=tls, max_bytes=max_bytes
+        )
         self._verify_downloads = verify_downloads
         self._study_uids: dict[str, Uid] = {}
         self._labels: bool | None = None

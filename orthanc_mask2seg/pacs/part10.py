@@ -24,6 +24,7 @@ from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 from pydicom.valuerep import IS, VR, DSfloat
 
+from orthanc_mask2seg.core.bounds import check_inflated, read_dicom
 from orthanc_mask2seg.core.pixels import is_telling
 from orthanc_mask2seg.errors import ArchiveRejected
 from orthanc_mask2seg.model import ArchiveKey, Series, Uid
@@ -103,6 +104,7 @@ def digest_of(content: bytes) -> str:
 def identity_of(content: bytes) -> Identity:
     """Read who an instance is; raises `ArchiveRejected` where that cannot be told."""
     try:
+        check_inflated(io.BytesIO(content))
         header = read_partial(io.BytesIO(content), stop_when=_after_identity, force=True)
         identity = Identity(
             patient_id=text(header, "PatientID"),
@@ -135,7 +137,7 @@ def text(header: Dataset, keyword: str) -> str:
 def header_of(content: bytes) -> Dataset:
     """Read the header of a DICOM file that an archive has taken in."""
     try:
-        return _slim(pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True, force=True))
+        return _slim(read_dicom(content, stop_before_pixels=True))
     except DICOM_FAULTS as error:
         raise ArchiveRejected(f"An instance cannot be read ({type(error).__name__})") from None
 
@@ -176,6 +178,7 @@ def read_file(path: Path) -> Dataset:
     """
     with _WatchedFile(io.FileIO(str(path))) as file:
         try:
+            check_inflated(file)
             header = pydicom.dcmread(file, stop_before_pixels=True, force=True)
             whole = not file.short and _pixels_are_whole(file, header)
             _slim(header)

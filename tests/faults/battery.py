@@ -46,8 +46,6 @@ FAULTS_PER_ACT = 6
 """Of so many faults one is of the greater ones: deaths, full disks, jumps of the clock."""
 CALM_SECONDS = 240.0
 """Longest wait, after the last fault, for all to be right."""
-STILL_SECONDS = 12.0
-"""So long nothing may change any more."""
 JUMPS = (-86400 * 400, -7200, -60, 60, 3600, 86400, 86400 * 400)
 
 
@@ -70,6 +68,8 @@ class Options:
         Over `SETTINGS`.
     without
         Names of faults that are left out.
+    calm, still
+        Longest wait, after the last fault, for all to be right, and how long it has to stay so, s.
     """
 
     folder: Path
@@ -81,8 +81,8 @@ class Options:
     watcher: str = "service"
     settings: Mapping[str, Any] = field(default_factory=dict)
     without: frozenset[str] = frozenset()
-    kinds: frozenset[str] = frozenset()
     calm: float = CALM_SECONDS
+    still: float = 12.0
     say: Callable[[str], None] = print
 
 
@@ -346,7 +346,7 @@ class Battery:
         while not verdict.right and time.monotonic() < end:
             time.sleep(8)
             verdict = self._judged()
-        time.sleep(STILL_SECONDS)
+        time.sleep(self.options.still)
         return self._judged(last=True)
 
     def _judged(self, *, last: bool = False) -> Verdict:

@@ -188,6 +188,7 @@ BUGS: dict[str, Bug] = {
         says="a SEG that was announced before a sudden end, and is not wanted any more, stays",
         module="orthanc_mask2seg.service.keeping",
         spoil=_not_taken_back,
+        options=("--kinds", "study deleted"),
     ),
     "no corrections": Bug(
         says="other pixels in the same instances are no new version",

@@ -17,7 +17,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -350,19 +350,21 @@ class Ended:
     complaints: list[str]
 
 
-def play(seed: str, *, services: int = 0, shares: Shares | None = None) -> Ended:
+def play(seed: str, *, services: int = 0, shares: Shares | None = None, kinds: Sequence[str] = ()) -> Ended:
     """One history.
 
     Parameters
     ----------
     services
         How many; 0 lets the dice say whether it is one or two.
+    kinds
+        Of stories; all if none is named.
     """
     dice = random.Random(seed)
     world = World(dice, shares or Shares())
     archive = SimulatedArchive()
     scanned = shares is not WITHOUT_SCAN
-    tales = [tale(dice, number, () if scanned else JOURNALLED) for number in range(dice.choice([1, 1, 2, 3]))]
+    tales = [tale(dice, number, kinds if scanned else JOURNALLED) for number in range(dice.choice([1, 1, 2, 3]))]
     running = [Service(world, archive, name, scanned=scanned) for name in "AB"[: services or dice.choice([1, 1, 2])]]
     for one in tales:
         world.spawn(lambda one=one: _tell(world, archive, one), dice.random() * 5)
@@ -447,12 +449,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", action="store_true", help="end with the first history that is wrong")
     parser.add_argument("--without-scan", action="store_true", help="only what can be borne without a scan")
+    parser.add_argument("--kinds", default="", help="of stories, with commas")
     arguments = parser.parse_args()
+    kinds = tuple(filter(None, arguments.kinds.split(",")))
     shares = WITHOUT_SCAN if arguments.without_scan else Shares()
     logging.disable(logging.CRITICAL)
     begun, masks, faults, wrong = time.monotonic(), 0, Counter[str](), 0
     for number in range(arguments.histories):
-        ended = play(f"{arguments.seed} {number}", shares=shares)
+        ended = play(f"{arguments.seed} {number}", shares=shares, kinds=kinds)
         masks += ended.masks
         faults += ended.faults
         if ended.complaints:

@@ -11,7 +11,7 @@ from tests.faults.bugs import BATTERY, BUGS, caught
 
 
 def test_nothing_is_lost_nothing_is_duplicated_nothing_is_wrong(tmp_path: Path) -> None:
-    options = Options(folder=tmp_path, masks=14, faults=25, seed=2, calm=120.0, without=frozenset({"clock"}))
+    options = Options(folder=tmp_path, masks=14, faults=25, seed=2, still=6.0, without=frozenset({"clock"}))
     report = Battery(options).run()
     assert report.verdict.lines() == []
     assert report.masks >= options.masks
