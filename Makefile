@@ -12,8 +12,8 @@ GET := $(PYTHON) scripts/get_debian.py
 DEBIAN := .state/debian
 
 .DEFAULT_GOAL := help
-.PHONY: audit fuzz hostile help run test test-all test-browser test-all-parts pictures venv test-parts lint docs soak faults faults-bugs simulation \
-	format lock
+.PHONY: audit bench faults faults-bugs format fuzz help hostile lint lock docs pictures run simulation soak test test-all \
+	test-all-parts test-browser test-parts venv
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,9 @@ test-all-parts:
 
 pictures: venv test-parts ## take the pictures of docs/pictures in OHIF anew
 	$(BIN)/pytest tests/browser/ohif -k every_voxel --pictures docs/pictures
+
+bench: venv test-parts ## how fast, against named peers, as ratios (FULL=1 for all cases, CASES=S,M for some)
+	PYTHONPATH=scripts $(BIN)/python -m bench.run $(if $(FULL),--full) $(if $(CASES),--cases $(CASES))
 
 lint: venv ## style, types, and who may import whom
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydicom import Dataset, FileDataset
+from pydicom import DataElement, Dataset, FileDataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.pixels.decoders.base import get_decoder
@@ -166,12 +166,14 @@ def drop_unreadable(data: Dataset) -> bool:
 
 def _drop_unreadable(data: Dataset) -> list[BaseTag]:
     dropped = []
-    for tag in list(data.keys()):
+    for element in list(data.values()):
+        if isinstance(element, DataElement):  # read already
+            continue
         try:
-            _ = data[tag].value
+            _ = data[element.tag].value
         except READING_ERRORS:
-            del data[tag]
-            dropped.append(tag)
+            del data[element.tag]
+            dropped.append(element.tag)
     return dropped
 
 

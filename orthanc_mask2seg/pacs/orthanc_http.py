@@ -8,6 +8,7 @@ second: a request that can be repeated is sent once more when its connection dro
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import io
 import json
@@ -106,13 +107,19 @@ class OrthancHttp:
         self._max_bytes = max_bytes
         headers = {**HEADERS, "Authorization": authorization} if authorization else HEADERS
         username = "" if authorization else username
-        self._client = self._index_client(username, password, headers, _tls_context(tls))
+        context = _tls_context(tls)
+        self._client = self._index_client(username, password, headers, context)
         self._session = _bytes_session(username, password, headers, tls)
+        self._headers = {**headers, **(_basic(username, password) if username else {})}
+        parts = urlsplit(self.url)
+        self._prefix = parts.path
+        self._pool = _pool(self.url, context)
 
     def close(self) -> None:
         """Close all connections."""
         self._client.close()
         self._session.close()
+        self._pool.close()
 
     def index(self, what: str, call: Callable[[pyorthanc.Orthanc], Any]) -> Any:
         """Ask something about the index and read the JSON answer."""
@@ -122,14 +129,42 @@ class OrthancHttp:
 
     def fetch(self, what: str, path: str) -> bytes:
         """Download a file."""
+        return self.fetch_tagged(what, path)[0]
 
-        def send() -> tuple[int, bytes]:
-            with self._guarded(), self._requested("GET", path) as response:
-                return response.status_code, self._body(response)
+    def fetch_tagged(self, what: str, path: str, *, first: int | None = None) -> tuple[bytes, str]:
+        """Download a file, or its first bytes only, together with its ETag ('' where it has none).
 
-        status, body = repeated(send)
+        Many small downloads in a row: urllib3 alone, which requests stands on, takes a third of the time.
+        """
+        headers = self._headers if first is None else {**self._headers, "Range": f"bytes=0-{first - 1}"}
+
+        def send() -> tuple[int, bytes, str]:
+            with self._guarded():
+                response = self._pool.urlopen(
+                    "GET",
+                    self._prefix + path,
+                    headers=headers,
+                    retries=False,
+                    redirect=False,
+                    timeout=urllib3.Timeout(connect=self._timeout, read=self._timeout),
+                    pool_timeout=int(self._deadline),
+                    preload_content=False,
+                    decode_content=False,
+                )
+                try:
+                    body = received(response, self._max_bytes, self._deadline)
+                except BaseException:
+                    response.close()
+                    raise
+                finally:
+                    response.release_conn()
+                return response.status, body, str(response.headers.get("ETag") or "")
+
+        status, body, tag = repeated(send)
         _check(what, status, body)
-        return body
+        if first is not None and status != requests.codes.partial_content and len(body) > first:
+            raise ArchiveRejected("Orthanc sent a whole file where a part was asked for")
+        return body, tag
 
     def ask(
         self, method: str, path: str, *, content: bytes = b"", accept: str = "application/json"
@@ -197,7 +232,7 @@ class OrthancHttp:
         )
 
     def _body(self, response: requests.Response) -> bytes:
-        return received(response, self._max_bytes, self._deadline)
+        return received(response.raw, self._max_bytes, self._deadline)
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -290,6 +325,17 @@ def _is_tls(error: BaseException | None) -> bool:
             return True
         error, seen = error.__cause__ or error.__context__, seen + 1
     return False
+
+
+def _basic(username: str, password: str) -> dict[str, str]:
+    credentials = base64.b64encode(f"{username}:{password}".encode()).decode("ascii")
+    return {"Authorization": f"Basic {credentials}"}
+
+
+def _pool(url: str, context: ssl.SSLContext) -> urllib3.HTTPConnectionPool:
+    """Connections for downloads."""
+    more = {"ssl_context": context} if url.startswith("https") else {}
+    return urllib3.connection_from_url(url, maxsize=CONNECTIONS, block=True, **more)
 
 
 def _checked_url(url: str) -> str:

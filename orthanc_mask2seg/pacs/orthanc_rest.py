@@ -22,8 +22,9 @@ from orthanc_mask2seg.errors import (
     StoreVanished,
 )
 from orthanc_mask2seg.model import ArchiveKey, Change, OutputReport, Receipt, Series, Uid
+from orthanc_mask2seg.pacs.orthanc_headers import OrthancHeaders
 from orthanc_mask2seg.pacs.orthanc_http import CONNECTIONS, NO_TLS_FILES, STORE, OrthancHttp
-from orthanc_mask2seg.pacs.orthanc_json import MD5, ORTHANC_ID, UID, checked_id, headers_from, series_from, understood
+from orthanc_mask2seg.pacs.orthanc_json import MD5, ORTHANC_ID, UID, checked_id, series_from, understood
 from orthanc_mask2seg.pacs.part10 import Identity, digest_of, identity_of
 from orthanc_mask2seg.pacs.port import Archive, ChangesPage, Journal
 from orthanc_mask2seg.pacs.transfer import MAX_INSTANCE_BYTES, ConnectionDropped, fetched
@@ -69,7 +70,7 @@ class OrthancArchive(Archive, Journal):
     tls
         What is trusted and shown where the address begins with https.
     verify_downloads
-        Compare what was downloaded with the MD5 that Orthanc computed on arrival: one more small request each.
+        Compare what was downloaded with the MD5 that Orthanc computed on arrival, which comes with it.
     max_bytes
         Largest DICOM file that is taken.
     """
@@ -89,6 +90,7 @@ class OrthancArchive(Archive, Journal):
         self._http = OrthancHttp(
             url, username, password, timeout, authorization=authorization, tls=tls, max_bytes=max_bytes
         )
+        self._headers = OrthancHeaders(self._http, lambda: str(self.system().get("Version")))
         self._verify_downloads = verify_downloads
         self._study_uids: dict[str, Uid] = {}
         self._labels: bool | None = None
@@ -186,19 +188,12 @@ class OrthancArchive(Archive, Journal):
             return tuple(series_from(record, uid) for record in records)
 
     def headers(self, series: Series) -> tuple[Dataset, ...]:
-        """One data set per instance, in one request.
+        """One data set per instance: from the first bytes of its file, or from Orthanc's index.
 
-        Private and binary elements are missing, values longer than 256 characters are empty, and all text is UTF-8.
+        Private elements are missing. From the index, which answers for all instances at once, but opens each file for
+        it, binary elements are missing as well, values longer than 256 characters are empty, and all text is UTF-8.
         """
-        key = checked_id(series.key)
-        answer = self._http.index(
-            "the headers of a series", lambda client: client.get_series_id_instances_tags(key, {"short": ""})
-        )
-        with understood("the headers of a series"):
-            found = {name: tags for name, tags in answer.items() if tags}
-            if any(name not in found for name in series.instance_keys):
-                raise NotInArchive("Some instances of the series have gone from Orthanc meanwhile")
-            return headers_from(found[name] for name in series.instance_keys)
+        return self._headers.of(series)
 
     def calling_aet(self, series: Series) -> str:
         """Application entity title that sent the first instance; '' where it came by HTTP."""
@@ -214,10 +209,11 @@ class OrthancArchive(Archive, Journal):
     def content(self, instance: ArchiveKey) -> bytes:
         """The DICOM file of an instance, compared with the MD5 that Orthanc keeps."""
         if not self._verify_downloads:
-            return self._downloaded(instance)
+            return self._downloaded(instance)[0]
         for _ in range(2):
-            content = self._downloaded(instance)
-            if self._kept_digest(instance) in {None, digest_of(content)}:
+            content, tag = self._downloaded(instance)
+            digest = digest_of(content)
+            if tag.strip('"').endswith(f"-{digest}") or self._kept_digest(instance) in {None, digest}:
                 return content
         raise ArchiveUnreachable("An instance arrives with other bytes than Orthanc took in")
 
@@ -397,8 +393,9 @@ class OrthancArchive(Archive, Journal):
         with understood("a look-up"):
             return [ArchiveKey(checked_id(entry["ID"])) for entry in found if entry["Type"] == level]
 
-    def _downloaded(self, instance: ArchiveKey) -> bytes:
-        return self._http.fetch("an instance", f"/instances/{checked_id(instance)}/file")
+    def _downloaded(self, instance: ArchiveKey) -> tuple[bytes, str]:
+        """The file of an instance, and its ETag: a revision and the MD5 that Orthanc keeps."""
+        return self._http.fetch_tagged("an instance", f"/instances/{checked_id(instance)}/attachments/dicom/data")
 
     def _kept_digest(self, instance: ArchiveKey) -> str | None:
         """MD5 that Orthanc computed when the instance arrived; None where it keeps none, or no such instance."""
@@ -418,7 +415,7 @@ class OrthancArchive(Archive, Journal):
         if digest is not None:
             return digest
         try:
-            return digest_of(self._downloaded(instance))
+            return digest_of(self._downloaded(instance)[0])
         except NotInArchive:
             return None
 

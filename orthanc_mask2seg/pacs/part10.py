@@ -193,12 +193,13 @@ def _slim(header: FileDataset) -> Dataset:
     """Drop what is private, very long or not parsable, and the file: the headers of a large series fit into memory."""
     header.buffer = None
     for element in list(header.values()):
-        if element.tag.is_private or not _is_useful(element):
+        if element.tag.is_private or not is_useful(element):
             del header[element.tag]
     return header
 
 
-def _is_useful(element: DataElement | RawDataElement) -> bool:
+def is_useful(element: DataElement | RawDataElement) -> bool:
+    """Whether an element is kept: not very long, and readable unless it says where the instance lies."""
     if not isinstance(element, RawDataElement):
         return True
     if element.value is not None and len(element.value) > LONGEST_VALUE:
