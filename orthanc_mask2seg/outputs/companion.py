@@ -6,6 +6,7 @@ The same segmentation and settings give the same bytes: UIDs are derived, and th
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 from collections.abc import Mapping
@@ -13,12 +14,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from orthanc_mask2seg import __version__
-from orthanc_mask2seg.core.finish import saved
 from orthanc_mask2seg.core.inherited import inherit
 from orthanc_mask2seg.core.plane_headers import integer
 from orthanc_mask2seg.core.source_images import derived_uid
@@ -125,4 +125,24 @@ def to_file(data: Dataset, transfer_syntax_uid: UID = ExplicitVRLittleEndian) ->
     data.file_meta = meta
     if getattr(data, "preamble", None) is None:
         data.preamble = b"\0" * 128
-    return saved(data)
+    return _in_a_character_set(data)
+
+
+def _in_a_character_set(data: Dataset) -> bytes:
+    """The file; in UTF-8 where the source's character set cannot hold its text."""
+    content = b""
+    for character_set in (data.get("SpecificCharacterSet"), "ISO_IR 192"):
+        data.SpecificCharacterSet = character_set
+        buffer = io.BytesIO()
+        try:
+            data.save_as(buffer, enforce_file_format=True)
+        except (LookupError, UnicodeError):
+            continue
+        content = buffer.getvalue()
+        if _texts(dcmread(io.BytesIO(content), stop_before_pixels=True)) == _texts(data):
+            break
+    return content
+
+
+def _texts(data: Dataset) -> list[str]:
+    return [str(element.value) for element in data if element.VR in {"PN", "LO", "SH", "LT", "ST", "UT"}]
