@@ -152,7 +152,7 @@ def of_nifti(file: Path, segments: int) -> list[Places]:
     image = sitk.ReadImage(str(file))
     volumes = [image] if image.GetDimension() == 3 else [image[:, :, :, i] for i in range(image.GetSize()[3])]
     return [
-        frozenset().union(*(places_of(v, sitk.GetArrayFromImage(v) == number) for v in volumes))
+        np.unique(np.concatenate([places_of(v, sitk.GetArrayFromImage(v) == number) for v in volumes]))
         for number in range(1, segments + 1)
     ]
 
