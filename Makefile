@@ -102,7 +102,7 @@ format: venv ## mend the style
 UV := .state/uv/bin/uv
 COMPILE_ONLY := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-strip-extras --no-emit-index-url --no-emit-find-links --no-header
-COMPILE := $(COMPILE_ONLY) pyproject.toml
+COMPILE := $(COMPILE_ONLY) pyproject.toml --extra radiomics
 
 $(UV):
 	$(PYTHON) -m venv .state/uv

@@ -22,6 +22,8 @@ from orthanc_mask2seg.addresses import Destination, DestinationKind, DicomwebAdd
 from orthanc_mask2seg.core.rules import Rule, parse_rule
 from orthanc_mask2seg.core.viewers import DEFAULT_VIEWERS, parse_viewers
 from orthanc_mask2seg.errors import ConfigurationError
+from orthanc_mask2seg.outputs.kinds import parse_outputs
+from orthanc_mask2seg.outputs.presets import DEFAULT_PRESET, PRESETS, Aggregation, Interpolation
 
 SECTION = "Mask2Seg"
 ENVIRONMENT_PREFIX = "MASK2SEG_"
@@ -93,6 +95,15 @@ class Settings:
     algorithm_name: str = "unspecified"
     name_from_patient_name: bool = False
     content_creator_name: str = "mask2seg^"
+    outputs: tuple[str, ...] = ("seg",)
+    radiomics_preset: str = DEFAULT_PRESET
+    radiomics_resample_mm: float = 0.0
+    radiomics_interpolation: str = ""
+    radiomics_range: tuple[float, ...] = ()
+    radiomics_outlier_sigma: float = 0.0
+    radiomics_bin_width: float = 0.0
+    radiomics_bins: int = 0
+    radiomics_aggregations: tuple[str, ...] = ()
     labels: bool = True
     log_level: str = "INFO"
 
@@ -271,6 +282,34 @@ SETTINGS = (
     Setting("AlgorithmName", "", "Name of what drew the masks, unless they say it.", _is_long_string),
     Setting("NameFromPatientName", "", "PatientName may name the structure, as in 3D-IRCADb."),
     Setting("ContentCreatorName", "", "Who made the segmentations, where a mask does not say it: Family^Given."),
+    Setting(
+        "Outputs",
+        "list",
+        "What is made of each mask: seg, sr, csv, json, rtstruct, nrrd, nifti, preview, capture; see docs/outputs.md.",
+    ),
+    Setting(
+        "RadiomicsPreset",
+        "",
+        "How images are prepared for radiomics: slicer, or ibsi-a to ibsi-e; or none.",
+        PRESETS.__contains__,
+    ),
+    Setting("RadiomicsResampleMm", "mm", "Voxel size to resample to; 0: as the preset has it.", _not_negative),
+    Setting(
+        "RadiomicsInterpolation",
+        "",
+        "nearest, linear or spline; empty: as the preset has it.",
+        lambda v: not v or v in set(Interpolation),
+    ),
+    Setting("RadiomicsRange", "list", "Lowest and highest value of a region; empty: as the preset has it."),
+    Setting(
+        "RadiomicsOutlierSigma",
+        "",
+        "Values further from the mean than so many standard deviations are left out; 0: as the preset has it.",
+        _not_negative,
+    ),
+    Setting("RadiomicsBinWidth", "", "Width of grey levels; 0: as the preset has it.", _not_negative),
+    Setting("RadiomicsBins", "", "Number of grey levels; 0: as the preset has it.", _not_negative),
+    Setting("RadiomicsAggregations", "list", "Aggregations of texture; empty: as the preset has it."),
     Setting("Labels", "", "Label mask series in Orthanc 1.12 and later: mask2seg-mask, -converted, -refused."),
     Setting("LogLevel", "", "DEBUG, INFO, WARNING or ERROR.", lambda v: v in {"DEBUG", "INFO", "WARNING", "ERROR"}),
 )
@@ -459,8 +498,10 @@ def _several(value: Any, where: str, parse: Callable[[Any], Any]) -> tuple[Any, 
 
 
 def _list(setting: Setting, value: Any, where: str, base: Path) -> tuple[Any, ...]:
-    if setting.name == "Viewers":
-        return _viewers(value, where)
+    if setting.name in _NAMES:
+        return _names(value, where, _NAMES[setting.name])
+    if setting.name == "RadiomicsRange":
+        return _range(value, where)
     if setting.name == "StatusNames":
         return _several(value, where, _host_name)
     parse = parse_rule if setting.name == "Rules" else partial(parse_destination, base=base)
@@ -473,14 +514,28 @@ def _host_name(value: Any) -> str:
     return value.lower()
 
 
-def _viewers(value: Any, where: str) -> tuple[str, ...]:
+_NAMES: Mapping[str, Callable[[Any], Any]] = {
+    "Viewers": parse_viewers,
+    "Outputs": parse_outputs,
+    "RadiomicsAggregations": lambda names: [Aggregation(name) for name in names],
+}
+
+
+def _names(value: Any, where: str, parse: Callable[[Any], Any]) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
         raise ConfigurationError(f"{where} must be a list of names")
     try:
-        parse_viewers(value)
+        parse(value)
     except ValueError as error:
         raise ConfigurationError(f"{where}: {error}") from error
     return tuple(value)
+
+
+def _range(value: Any, where: str) -> tuple[float, ...]:
+    numbers = isinstance(value, list) and all(type(v) in {int, float} for v in value)
+    if not numbers or len(value) not in {0, 2} or (value and value[0] >= value[1]):
+        raise ConfigurationError(f"{where} must be a list of two numbers, the lower first")
+    return tuple(float(v) for v in value)
 
 
 def _secret(path: str, field: str) -> str:

@@ -21,7 +21,7 @@ from orthanc_mask2seg.errors import (
     StoreMismatch,
     StoreVanished,
 )
-from orthanc_mask2seg.model import ArchiveKey, Change, Receipt, Series, Uid
+from orthanc_mask2seg.model import ArchiveKey, Change, OutputReport, Receipt, Series, Uid
 from orthanc_mask2seg.pacs.orthanc_headers import OrthancHeaders
 from orthanc_mask2seg.pacs.orthanc_http import CONNECTIONS, NO_TLS_FILES, STORE, OrthancHttp
 from orthanc_mask2seg.pacs.orthanc_json import MD5, ORTHANC_ID, UID, checked_id, series_from, understood
@@ -43,6 +43,9 @@ DICOMWEB_ROOT = "/dicom-web"
 
 NOTE = 4321
 """Number of the metadata that holds our note on a series: every Orthanc takes numbers from 1024 on as they are."""
+ATTACHMENTS = {"features.csv": 4210, "features.json": 4211, "mask.seg.nrrd": 4212, "mask.nii.gz": 4213,
+               "preview.png": 4214}  # fmt: skip
+"""Numbers of the attachments of a series; every Orthanc takes numbers from 1024 on as they are."""
 _COLLECTIONS = {DestinationKind.PEER: "peers", DestinationKind.MODALITY: "modalities"}
 
 ALREADY_STORED = "AlreadyStored"
@@ -270,6 +273,16 @@ class OrthancArchive(Archive, Journal):
         path = f"/series/{checked_id(series)}/metadata/{NOTE}"
         self._http.send("a note", "PUT", path, note.encode())
         return True
+
+    def attach(self, stored: OutputReport, name: str, content: bytes) -> str | None:
+        """Keep a file as an attachment of the series of an instance."""
+        if name not in ATTACHMENTS or stored.key is None:
+            return None
+        with understood("an instance"):
+            instance = json.loads(self._http.fetch("an instance", f"/instances/{checked_id(stored.key)}"))
+        path = f"/series/{checked_id(ArchiveKey(str(instance['ParentSeries'])))}/attachments/{ATTACHMENTS[name]}"
+        self._http.send("an attachment", "PUT", path, content)
+        return f"{path}/data"
 
     def note(self, series: ArchiveKey) -> str | None:
         """The metadata `NOTE` of a series."""
