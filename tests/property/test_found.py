@@ -282,4 +282,6 @@ def test_a_mask_that_is_all_foreign_has_the_background_of_its_own() -> None:
 
 def test_an_orientation_that_is_empty_in_one_slice_is_that_of_the_image_with_its_uid() -> None:
     """The oracle read it as one NaN; the slice lies where the image with its SOPInstanceUID lies."""
+    from tests.mutations import one
+
     assert one(404001802)[3].kind == "exact"
