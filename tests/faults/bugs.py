@@ -55,6 +55,7 @@ class Bug:
     settings: Mapping[str, Any] = field(default_factory=dict)
     without: frozenset[str] = frozenset()
     options: tuple[str, ...] = ()
+    setup: str = "sqlite"
     masks: int = 16
     faults: int = 60
 
@@ -211,6 +212,8 @@ BUGS: dict[str, Bug] = {
         module="orthanc_mask2seg.core.source_images",
         spoil=_random_uids,
         seen_by=BATTERY,
+        setup="race",
+        faults=20,
     ),
     "no proof": Bug(
         says="what was stored is not compared", module="orthanc_mask2seg.pacs.orthanc_rest", spoil=_no_proof,
@@ -286,7 +289,7 @@ def caught(name: str, folder: Path, *, histories: int = 3000) -> str:
         environment["FAULTS_BUG"] = name
     else:
         words = ["tests.faults", "--bug", name, "--masks", str(bug.masks), "--faults", str(bug.faults), "--calm", "60"]
-        words += ["--folder", str(folder), "--without", ",".join(["clock", *bug.without])]
+        words += ["--setup", bug.setup, "--folder", str(folder), "--without", ",".join(["clock", *bug.without])]
     done = subprocess.run(
         [sys.executable, "-m", *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
