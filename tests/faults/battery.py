@@ -8,6 +8,7 @@ together; then nothing is broken any more, and what is not right after a while w
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 import time
@@ -44,8 +45,8 @@ STEP_SECONDS = 12.0
 """Longest wait for a service to come to a step."""
 FAULTS_PER_ACT = 6
 """Of so many faults one is of the greater ones: deaths, full disks, jumps of the clock."""
-CALM_SECONDS = 240.0
-"""Longest wait, after the last fault, for all to be right."""
+CALM_SECONDS = 120.0
+"""So long nothing may change, after the last fault, for what is not right to be lost."""
 JUMPS = (-86400 * 400, -7200, -60, 60, 3600, 86400, 86400 * 400)
 
 
@@ -69,7 +70,8 @@ class Options:
     without
         Names of faults that are left out.
     calm, still
-        Longest wait, after the last fault, for all to be right, and how long it has to stay so, s.
+        How long what is not right may stay as it is before it counts, after the last fault; and how long what is
+        right has to stay so, s.
     """
 
     folder: Path
@@ -341,11 +343,12 @@ class Battery:
 
     def _calm(self) -> Verdict:
         """Wait until all is right and stays so."""
-        end = time.monotonic() + self.options.calm
-        verdict = self._judged()
-        while not verdict.right and time.monotonic() < end:
+        verdict, moved = self._judged(), time.monotonic()
+        while not verdict.right and time.monotonic() - moved < self.options.calm:
             time.sleep(8)
-            verdict = self._judged()
+            before, verdict = verdict, self._judged()
+            if verdict.lines() != before.lines():
+                moved = time.monotonic()
         time.sleep(self.options.still)
         return self._judged(last=True)
 
@@ -358,6 +361,9 @@ class Battery:
             digests = self.pacs.digests() if last else None
         except requests.RequestException as error:
             return Verdict(lost=[f"Orthanc does not answer: {type(error).__name__}"])
+        if last:
+            for number, history in enumerate(histories):
+                (self.folder / f"history{number}.json").write_text(json.dumps(history, indent=1))
         stores = [store for service in self.services for store in service.proxy.stores] if last else []
         settle = {**SETTINGS, **self.options.settings}["SettleSeconds"] - 0.5
         return judge(self.feeder.begun, segmentations, histories, digests, stores, settle)
