@@ -43,8 +43,6 @@ AHEAD = 25
 """Masks that are sent before there are faults in proportion."""
 STEP_SECONDS = 12.0
 """Longest wait for a service to come to a step."""
-FAULTS_PER_ACT = 6
-"""Of so many faults one is of the greater ones: deaths, full disks, jumps of the clock."""
 CALM_SECONDS = 120.0
 """So long nothing may change, after the last fault, for what is not right to be lost."""
 JUMPS = (-86400 * 400, -7200, -60, 60, 3600, 86400, 86400 * 400)
@@ -72,6 +70,8 @@ class Options:
     calm, still
         How long what is not right may stay as it is before it counts, after the last fault; and how long what is
         right has to stay so, s.
+    per_act
+        Of so many faults one is of the greater ones: deaths, full disks, jumps of the clock.
     """
 
     folder: Path
@@ -85,6 +85,7 @@ class Options:
     without: frozenset[str] = frozenset()
     calm: float = CALM_SECONDS
     still: float = 12.0
+    per_act: int = 6
     say: Callable[[str], None] = print
 
 
@@ -211,7 +212,7 @@ class Battery:
         told = 0.0
         acted = 0
         while self.tally.total < self.options.faults or self.feeder.is_alive():
-            if acted * FAULTS_PER_ACT <= self.tally.total:
+            if acted * self.options.per_act <= self.tally.total:
                 next(acts)()
                 acted += 1
             for service in self.services:
