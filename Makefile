@@ -12,8 +12,8 @@ GET := $(PYTHON) scripts/get_debian.py
 DEBIAN := .state/debian
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-browser test-all-parts pictures venv test-parts lint docs soak faults faults-bugs simulation \
-	format lock
+.PHONY: audit bench faults faults-bugs format fuzz help hostile lint lock docs pictures run simulation soak test test-all \
+	test-all-parts test-browser test-parts venv
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -52,12 +52,32 @@ test-all-parts:
 pictures: venv test-parts ## take the pictures of docs/pictures in OHIF anew
 	$(BIN)/pytest tests/browser/ohif -k every_voxel --pictures docs/pictures
 
+bench: venv test-parts ## how fast, against named peers, as ratios (FULL=1 for all cases, CASES=S,M for some)
+	PYTHONPATH=scripts $(BIN)/python -m bench.run $(if $(FULL),--full) $(if $(CASES),--cases $(CASES))
+
 lint: venv ## style, types, and who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy scripts
 	$(BIN)/lint-imports
+
+AUDIT := .state/audit
+
+$(AUDIT)/.built: requirements/audit.lock
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet --require-hashes --requirement requirements/audit.lock
+	touch $@
+
+audit: $(AUDIT)/.built ## known vulnerabilities of what is locked, and the bill of materials (.state/sbom.json)
+	$(PYTHON) scripts/audit.py $(AUDIT)/bin .state/sbom.json
+
+fuzz: venv ## fuzz the readers (N=100000 SEED=1; guided by coverage where atheris installs)
+	-$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement requirements/fuzz.lock
+	$(BIN)/python -m tests.fuzz.run --runs $(or $(N),100000) --seed $(or $(SEED),1) $(ARGS)
+
+hostile: venv test-parts ## hostile files through a real Orthanc (N=2000 SEED=1)
+	PYTHONPATH=tests:scripts $(BIN)/python -m tests.hostile.through_orthanc --files $(or $(N),2000) --seed $(or $(SEED),1)
 
 soak: venv test-parts ## N=5000 small masks through one service: its memory, and a SEG for each
 	$(BIN)/python tests/soak.py --masks $(or $(N),5000)
@@ -80,8 +100,9 @@ format: venv ## mend the style
 
 # The lock files name no address: whichever index pip is set up with must serve the very files of these hashes.
 UV := .state/uv/bin/uv
-COMPILE := $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+COMPILE_ONLY := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-strip-extras --no-emit-index-url --no-emit-find-links --no-header
+COMPILE := $(COMPILE_ONLY) pyproject.toml --extra radiomics
 
 $(UV):
 	$(PYTHON) -m venv .state/uv
@@ -90,4 +111,6 @@ $(UV):
 lock: $(UV) ## write requirements/*.lock anew (ARGS=--upgrade for newer versions)
 	$(COMPILE) $(ARGS) --group build --output-file requirements/run.lock
 	$(COMPILE) $(ARGS) --group dev --constraint requirements/run.lock --output-file requirements/dev.lock
+	$(COMPILE_ONLY) $(ARGS) --group audit --output-file requirements/audit.lock
+	$(COMPILE_ONLY) $(ARGS) --group fuzz --output-file requirements/fuzz.lock
 	! grep -nE 'https?://|file://' requirements/*.lock

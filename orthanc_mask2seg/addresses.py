@@ -65,6 +65,37 @@ class DicomwebAddress:
         return f"{parts.netloc}{parts.path}".rstrip("/")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """What a client of TLS trusts and shows; '' where it is nothing of its own.
+
+    Attributes
+    ----------
+    certificate_file, key_file
+        Certificate of this client and its key, in PEM; the key may be in the same file.
+    ca_file
+        The only authorities that may have signed the server's certificate, in PEM; '' for those that are built in.
+
+    Raises
+    ------
+    ValueError
+        There is a key and no certificate.
+    """
+
+    certificate_file: str = ""
+    key_file: str = ""
+    ca_file: str = ""
+
+    def __post_init__(self) -> None:
+        if self.key_file and not self.certificate_file:
+            raise ValueError("KeyFile needs CertificateFile")
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is set."""
+        return bool(self.certificate_file or self.ca_file)
+
+
 class DestinationKind(StrEnum):
     """Ways to send a result on."""
 

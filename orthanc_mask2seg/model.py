@@ -43,6 +43,10 @@ class Reason(StrEnum):
     CORRUPT_PIXEL_DATA = "corrupt_pixel_data"
     INVALID_DICOM = "invalid_dicom"
     TOO_LARGE = "too_large"
+    IRREGULAR_SLICES = "irregular_slices"
+    UNKNOWN_UNITS = "unknown_units"
+    REGION_TOO_SMALL = "region_too_small"
+    NOT_INSTALLED = "not_installed"
 
 
 class Outcome(StrEnum):
@@ -333,7 +337,9 @@ class OutputReport:
     Attributes
     ----------
     sha256
-        Digest of the DICOM file.
+        Digest of the file.
+    attachment
+        Path below Orthanc's address of a file that is kept beside a series, and goes with it.
     """
 
     kind: str
@@ -343,6 +349,7 @@ class OutputReport:
     orthanc_id: str | None = None
     sha256: str | None = None
     resource: str | None = None
+    attachment: str | None = None
 
     @property
     def key(self) -> ArchiveKey | None:

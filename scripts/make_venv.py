@@ -74,7 +74,8 @@ def _bring(built: dict[str, object], wanted: dict[str, object]) -> None:
         built = {}
     kind = "dev" if wanted["dev"] else "run"
     if built.get(kind) != wanted[kind]:
-        _pip("install", "--require-hashes", "--requirement", str(ROOT / "requirements" / f"{kind}.lock"))
+        # the lock file is complete; z-rad's wheel also names a graphical interface, which it leaves out
+        _pip("install", "--no-deps", "--require-hashes", "--requirement", str(ROOT / "requirements" / f"{kind}.lock"))
     _pip("install", "--no-deps", "--no-build-isolation", "--no-index", "--editable", str(ROOT))
     STAMP.write_text(json.dumps(wanted), encoding="utf-8")
     _say(".venv is ready")

@@ -153,6 +153,10 @@ class OrthancServer:
         """Answer to POST; raises for an error."""
         return self._request("POST", path, data=body)
 
+    def delete(self, path: str) -> requests.Response:
+        """Answer to DELETE; raises for an error."""
+        return self._request("DELETE", path)
+
     def _request(self, method: str, path: str, **more: Any) -> requests.Response:
         answer = requests.request(method, self.url + path, auth=self.auth, timeout=60, **more)
         answer.raise_for_status()

@@ -101,7 +101,7 @@ def show(result: Result, console: Console, *, evidence: bool) -> None:
             table.add_row(*(Text(inert(c)) for c in cells))
         console.print(table)
     for output in result.outputs:
-        console.print(Text(f"  {output.kind}: {inert(output.path or output.key or '')}"))
+        console.print(Text(f"  {output.kind}: {inert(output.path or output.attachment or output.key or '')}"))
     if evidence:
         _show_evidence(result, console)
 

@@ -11,7 +11,7 @@ import typer
 
 from orthanc_mask2seg import config
 from orthanc_mask2seg.cli.answers import faults, finish
-from orthanc_mask2seg.cli.options import ConfigOption, JsonOption, TrustOption, settings_of
+from orthanc_mask2seg.cli.options import ConfigOption, JsonOption, ToOption, TrustOption, settings_of
 from orthanc_mask2seg.errors import ConfigurationError
 from orthanc_mask2seg.model import Result
 
@@ -21,6 +21,7 @@ def convert(
     mask: Annotated[list[Path] | None, typer.Option("--mask", help="Folder of a mask series; may be repeated.")] = None,
     source: Annotated[str | None, typer.Option("--source", help="Folder (or series) of the source images.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="SEG file, or folder for it.")] = None,
+    to: ToOption = None,
     trust_order: TrustOption = False,
     config_file: ConfigOption = None,
     as_json: JsonOption = False,
@@ -32,11 +33,14 @@ def convert(
     mask2seg convert 1.2.840.113619.2.5.1 -c orthanc.json
 
     mask2seg convert --mask liver/ --mask tumour/ --source ct/ -o liver_and_tumour.dcm
+
+    mask2seg convert --mask liver/ --source ct/ -o results/ --to sr,csv,rtstruct
     """
     with faults(as_json=as_json):
         if mask and out is None:
             raise ConfigurationError("--mask needs -o OUT, the file or folder to write", hint="Add -o OUT.")
         settings = _trusting(settings_of(config_file, None), trust_order=trust_order)
+        settings = _with_outputs(settings, to)
         finish(_run(series, mask or [], source, out, settings, store=True), as_json=as_json)
 
 
@@ -55,6 +59,18 @@ def explain(
     with faults(as_json=as_json):
         settings = _trusting(settings_of(config_file, None), trust_order=trust_order)
         finish(_run(series, mask or [], source, None, settings, store=False), as_json=as_json, evidence=True)
+
+
+def _with_outputs(settings: config.Settings, to: str | None) -> config.Settings:
+    from orthanc_mask2seg.outputs.kinds import parse_outputs
+
+    if to is None:
+        return settings
+    try:
+        outputs = tuple(str(kind) for kind in parse_outputs(filter(None, to.split(","))))
+    except ValueError as error:
+        raise ConfigurationError(f"--to: {error}") from error
+    return dataclasses.replace(settings, outputs=outputs)
 
 
 def _trusting(settings: config.Settings, *, trust_order: bool) -> config.Settings:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from orthanc_mask2seg.cli.answers import faults, print_json
+from orthanc_mask2seg.cli.answers import faults, inert, print_json
 from orthanc_mask2seg.cli.options import ConfigOption, JsonOption, settings_of
 from orthanc_mask2seg.errors import ConfigurationError
 
@@ -46,7 +46,9 @@ def jobs_list(
         for job in jobs:
             result = job.result or job.error or {}
             cells = (job.id, job.state, result.get("outcome", ""), result.get("reason") or result.get("code") or "")
-            table.add_row(*(Text(str(c)) for c in (*cells, job.request.series_instance_uid, result.get("detail", ""))))
+            table.add_row(
+                *(Text(inert(str(c))) for c in (*cells, job.request.series_instance_uid, result.get("detail", "")))
+            )
         Console().print(table)
 
 

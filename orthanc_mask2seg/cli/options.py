@@ -20,6 +20,10 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 TrustOption = Annotated[
     bool, typer.Option("--trust-order", help="Pair slices that have no positions by InstanceNumber.")
 ]
+ToOption = Annotated[
+    str | None,
+    typer.Option("--to", help="Outputs beside the SEG, with commas: sr, csv, json, rtstruct, nrrd, nifti, ..."),
+]
 StateOption = Annotated[Path | None, typer.Option("--state", help="Folder of all state of the service.")]
 
 
@@ -39,4 +43,5 @@ def orthanc_of(settings: config.Settings) -> OrthancArchive:
         settings.orthanc_password,
         settings.timeout_seconds,
         authorization=settings.orthanc_authorization,
+        tls=settings.orthanc_tls,
     )

@@ -85,7 +85,10 @@ class Census:
             self._tally(self.reached, [low], [plane.size])
             self.few.add(frozenset({low}))
             return
-        values, numbers = _tally(plane.ravel(), low, high)
+        corner = int(plane[0, 0])
+        inner = _without_rim(plane, corner)
+        values, numbers = _tally(inner.ravel(), low, high)
+        numbers[values.index(corner)] += plane.size - inner.size
         self._tally(self.counts, values, numbers)
         if len(values) <= FEW_LABELS:
             self.few.add(frozenset(values))
@@ -97,9 +100,9 @@ class Census:
         if max(outermost) >= EDGE_SHARE * edge.size:
             self._tally(self.around, [outer[outermost.index(max(outermost))]], [1])
         common = values[numbers.index(max(numbers))]
-        self._beside(plane, common, (low, high))
-        for corner in {int(v) for v in plane[[0, 0, -1, -1], [0, -1, 0, -1]]} - {0}:
-            self._tally(self.reached, [corner], [_reached(plane == corner)])
+        self._beside(inner if common == corner else plane, common, (low, high))
+        for value in {int(v) for v in plane[[0, 0, -1, -1], [0, -1, 0, -1]]} - {0}:
+            self._tally(self.reached, [value], [_reached(plane == value)])
 
     def _beside(self, plane: StoredArray, common: int, span: tuple[int, int]) -> None:
         for one, other in ((plane[:, 1:], plane[:, :-1]), (plane[1:], plane[:-1])):
@@ -221,15 +224,23 @@ def _edge(plane: StoredArray) -> StoredArray:
     return np.concatenate([plane[0], plane[-1], plane[1:-1, 0], plane[1:-1, -1]])
 
 
+def _without_rim(plane: StoredArray, value: int) -> StoredArray:
+    """The smallest rectangle that holds all other values, and one pixel around it."""
+    other = plane != value
+    window = []
+    for axis in (1, 0):
+        found = np.flatnonzero(other.any(axis=axis))
+        window.append(slice(max(0, int(found[0]) - 1), int(found[-1]) + 2))
+    return plane[window[0], window[1]]
+
+
 def _reached(region: npt.NDArray[np.bool_]) -> int:
     """Pixels of a region from which a straight line within it leads to the rim."""
     found = np.zeros_like(region)
-    for turned in (region, region[:, ::-1]):
-        line = np.logical_and.accumulate(turned, axis=1)
-        found |= line if turned is region else line[:, ::-1]
-    for turned in (region, region[::-1]):
-        line = np.logical_and.accumulate(turned, axis=0)
-        found |= line if turned is region else line[::-1]
+    for turned, target in ((region, found), (region.T, found.T)):
+        for lines, reached in ((turned, target), (turned[:, ::-1], target[:, ::-1])):
+            begun = np.flatnonzero(lines[:, 0])
+            reached[begun] |= np.logical_and.accumulate(lines[begun], axis=1)
     return int(np.count_nonzero(found))
 
 

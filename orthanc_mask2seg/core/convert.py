@@ -12,12 +12,13 @@ from pydicom import Dataset
 
 from orthanc_mask2seg.core.colours import Cielab, cielab
 from orthanc_mask2seg.core.encode import Recipe, encode
-from orthanc_mask2seg.core.encoding import Choice, choose, overlapping
+from orthanc_mask2seg.core.encoding import Choice, choose
 from orthanc_mask2seg.core.geometry import POSITION_TOLERANCE_MM, place, plane_heights
 from orthanc_mask2seg.core.match import Match
 from orthanc_mask2seg.core.pixels import StoredArray
 from orthanc_mask2seg.core.placement import Pair
 from orthanc_mask2seg.core.resample import resample, volume_change, volumes
+from orthanc_mask2seg.core.scan import overlapping
 from orthanc_mask2seg.core.segments import Naming, describe, told_apart_specs
 from orthanc_mask2seg.core.source_images import derived_uid, positive_number
 from orthanc_mask2seg.core.verify import ResampledTruth, Truth, verify

@@ -39,11 +39,17 @@ PASSED_OVER_MODALITIES = frozenset(
 """Modalities that are no images of voxels, or are segmentations already."""
 
 
+OWN_MANUFACTURER = "orthanc_mask2seg"
+"""Manufacturer of what this software makes: a picture of a segmentation is no mask, and no source of one."""
+
+
 def passed_over_by_index(series: Series) -> str | None:
     """Why a series cannot be a mask, from the archive's index alone; None where it may be one."""
     modality = series.modality.upper()
     if modality in PASSED_OVER_MODALITIES:
         return f"modality_{modality.lower()}"
+    if series.manufacturer == OWN_MANUFACTURER:
+        return "own_output"
     if not series.instance_keys:
         return "no_instances"
     return None
@@ -56,7 +62,7 @@ def says_mask(series: Series) -> bool:
 
 def may_be_source(series: Series) -> bool:
     """Whether a segmentation may refer to this series, from the archive's index alone."""
-    return series.modality.upper() not in PASSED_OVER_MODALITIES and bool(series.instance_keys)
+    return passed_over_by_index(series) is None
 
 
 def mask_evidence(header: Dataset, census: Census) -> tuple[Evidence, ...]:

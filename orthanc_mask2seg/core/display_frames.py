@@ -127,7 +127,7 @@ def pixels_wrong(seg: Dataset) -> str:
 def segments_with_voxels(seg: Dataset, frames: Sequence[Frame]) -> frozenset[int]:
     """Numbers of the segments that any voxel belongs to; the pixel data must be as long as they should be."""
     found: set[int] = set()
-    pixels_of = _pixels(seg)
+    pixels_of = pixels_of_frames(seg)
     is_label_map = seg.get("SegmentationType") == LABELMAP
     for index, frame in enumerate(frames[: int(seg.NumberOfFrames)]):
         if is_label_map:
@@ -137,7 +137,7 @@ def segments_with_voxels(seg: Dataset, frames: Sequence[Frame]) -> frozenset[int
     return frozenset(found)
 
 
-def _pixels(seg: Dataset) -> Callable[[int], npt.NDArray[Any]]:
+def pixels_of_frames(seg: Dataset) -> Callable[[int], npt.NDArray[Any]]:
     """Function that gives the pixels of a frame by its index, shape (rows * columns,)."""
     size, count = int(seg.Rows) * int(seg.Columns), int(seg.NumberOfFrames)
     if _syntax_is_compressed(seg):

@@ -1,45 +1,44 @@
 """How DICOM writes it: labels on the source's grid become a Segmentation object (PS3.3 A.51).
 
-highdicom decides what the object contains. It is given plain copies of the source's slices; what it takes from the
-clock and from the dice is written over afterwards (see `finish`), so that the same input gives the same bytes. Patient
-and study are then copied from the source to the letter.
+highdicom decides what the object contains (see `template`). Its frames are written here, in one pass over the planes:
+highdicom itself would make an object of each, and look at every plane once for every segment. What it takes from the
+clock and from the dice is written over (see `finish`), so that the same input gives the same bytes. Patient and study
+are copied from the source to the letter.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
-import highdicom as hd
 import numpy as np
-import numpy.typing as npt
-from highdicom.seg import (
-    SegmentAlgorithmTypeValues,
-    SegmentationFractionalTypeValues,
-    SegmentationTypeValues,
-    SegmentDescription,
-)
-from highdicom.seg import Segmentation as HighdicomSegmentation
-from highdicom.sr import CodedConcept as HighdicomConcept
 from pydicom import Dataset
-from pydicom.sequence import Sequence as DicomSequence
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import CTImageStorage
 
-from orthanc_mask2seg import __version__
 from orthanc_mask2seg.core.finish import finish, saved
+from orthanc_mask2seg.core.frame_groups import PER_FRAME_GROUPS, PlaneOfFrames
 from orthanc_mask2seg.core.geometry import plane_heights
 from orthanc_mask2seg.core.inherited import fingerprint
-from orthanc_mask2seg.core.origin import name_masks
+from orthanc_mask2seg.core.origin import REFERENCED_SERIES, SOURCE_IMAGE, name_masks, referenced_series, source_images
+from orthanc_mask2seg.core.packing import Bits, Bytes, Labels, Numbers, Packer
+from orthanc_mask2seg.core.scan import Region, overlapping, runs_of
 from orthanc_mask2seg.core.segments import TISSUE
-from orthanc_mask2seg.core.source_images import derived_uid, pixel_measures, plain_image, positive_number
+from orthanc_mask2seg.core.source_images import positive_number
+from orthanc_mask2seg.core.template import (
+    MAXIMUM_FRACTIONAL_VALUE,
+    NumberedSegment,
+    Recipe,
+    Stack,
+    stack_of,
+    template_of,
+)
 from orthanc_mask2seg.core.viewers import Encoding
 from orthanc_mask2seg.model import (
     ArchiveKey,
-    CodedConcept,
     ImageSeries,
+    LabelArray,
     LabelVolume,
     Plane,
     PlaneGeometry,
@@ -51,41 +50,27 @@ from orthanc_mask2seg.model import (
     VolumeGeometry,
 )
 
-MANUFACTURER = "orthanc_mask2seg"
-
-MAXIMUM_FRACTIONAL_VALUE = 255
-"""Stored value of a FRACTIONAL segmentation that means certain (PS3.3 C.8.20.2.3)."""
+__all__ = ["MAXIMUM_FRACTIONAL_VALUE", "Recipe", "encode", "warm_up"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """What the object says of itself.
+@dataclass(slots=True)
+class _Pass:
+    """One pass over all planes: what was packed, counted and digested.
 
     Attributes
     ----------
-    mask_series_uids
-        The mask series that it was made from: part of its identity.
-    mask_instances
-        SOPClassUID and SOPInstanceUID of each of their instances, named as what it was made from.
-    moment
-        ContentDate and ContentTime; taken from the mask, not from the clock.
+    places
+        Planes that have a frame, in the order of their frames: places in `Stack.planes`.
+    voxels
+        Segment number to voxels of each plane of the source.
+    digest
+        Of all labels.
     """
 
-    mask_series_uids: tuple[Uid, ...]
-    series_number: int
-    series_description: str
-    content_creator_name: str
-    moment: datetime
-    remark: str = ""
-    mask_instances: tuple[tuple[Uid, Uid], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Segment:
-    number: int
-    layer: int
-    label: int
-    spec: SegmentSpec
+    packer: Packer
+    places: list[int] = field(default_factory=list)
+    voxels: dict[int, dict[int, int]] = field(default_factory=dict)
+    digest: str = ""
 
 
 def encode(
@@ -121,22 +106,27 @@ def encode(
     """
     segments = _segments(layers)
     used = sorted(set().union(*(layer.planes.keys() for layer in layers)))
-    identity = _identity(source, template, layers, recipe, Encoding.BINARY if probabilities else encoding)
-    pixels: npt.NDArray[Any]
-    if probabilities:
-        pixels = np.stack([layers[0].planes[i] for i in used]) / MAXIMUM_FRACTIONAL_VALUE
-    else:
-        pixels = _pixels(layers, segments, used)
-    kind = SegmentationFractionalTypeValues.PROBABILITY if probabilities else SegmentationFractionalTypeValues.OCCUPANCY
-    data = _with_highdicom(source, template, segments, used, pixels, (encoding, kind), recipe, identity)
-    _settle_segments(data, segments)
-    finish(data, source, template, moment=recipe.moment, identity=identity, used=used)
-    name_masks(data, recipe.mask_series_uids, recipe.mask_instances)
+    stack = stack_of(source, template, used)
+    passed = _pass_over(layers, segments, stack, _packer(layers, encoding, len(segments), probabilities=probabilities))
+    identity = _identity(source, template, layers, recipe, passed, Encoding.BINARY if probabilities else encoding)
+    made = template_of(
+        source, template, segments, stack, recipe, identity, encoding=encoding, probabilities=probabilities
+    )
+    data, frames = made.data, passed.packer.frames()
+    data.NumberOfFrames = len(frames)
+    if overlapping(layers):
+        data.SegmentsOverlap = "YES"
+    finish(data, template, moment=recipe.moment, identity=identity)
+    name_masks(data, recipe.mask_series_uids)
+    planes = [
+        PlaneOfFrames(plane=source.volume.planes[stack.planes[i]], position=stack.positions[i]) for i in passed.places
+    ]
+    ready = {**_references(source, used, recipe), PER_FRAME_GROUPS: made.groups.encode(planes, frames)}
     return Segmentation(
-        content=saved(data),
+        content=saved(data, ready, passed.packer.parts(), passed.packer.length(), made.pixel_vr),
         sop_instance_uid=Uid(str(data.SOPInstanceUID)),
         series_instance_uid=Uid(str(data.SeriesInstanceUID)),
-        segments=_reports(source, template, _halves(layers) if probabilities else layers, segments),
+        segments=_reports(source, template, passed, segments),
     )
 
 
@@ -167,13 +157,76 @@ def warm_up() -> None:
     encode(ImageSeries(series=series, headers=(template,), volume=volume), template, (layer,), recipe)
 
 
-def _segments(layers: Sequence[LabelVolume]) -> tuple[_Segment, ...]:
+def _segments(layers: Sequence[LabelVolume]) -> tuple[NumberedSegment, ...]:
     found = ((i, label, spec) for i, layer in enumerate(layers) for label, spec in layer.specs.items())
-    return tuple(_Segment(number, *parts) for number, parts in enumerate(found, start=1))
+    return tuple(NumberedSegment(number, *parts) for number, parts in enumerate(found, start=1))
+
+
+def _packer(layers: Sequence[LabelVolume], encoding: Encoding, segments: int, *, probabilities: bool) -> Packer:
+    rows, columns = next(plane.shape for layer in layers for plane in layer.planes.values())
+    if encoding is Encoding.BINARY:
+        return Bits((rows, columns))
+    if encoding is Encoding.LABELMAP:
+        return Labels((rows, columns), segments)
+    return Bytes((rows, columns), None if probabilities else MAXIMUM_FRACTIONAL_VALUE)
+
+
+def _pass_over(
+    layers: Sequence[LabelVolume], segments: Sequence[NumberedSegment], stack: Stack, packer: Packer
+) -> _Pass:
+    passed, digest = _Pass(packer), hashlib.sha256()
+    numbers = [_number_of_label(index, segments) for index in range(len(layers))]
+    for place, index in enumerate(stack.planes):
+        marked = False
+        for number, layer in enumerate(layers):
+            plane = layer.planes.get(index)
+            if plane is None:
+                continue
+            runs = runs_of(plane)
+            digest.update(f"{number} {index}\n".encode())
+            digest.update(runs.digested())
+            regions = _values(plane) if isinstance(packer, Bytes) and packer.as_is else runs.regions()
+            if regions:
+                packer.add(len(passed.places), plane, regions, numbers[number])
+                _count(passed, index, regions, numbers[number])
+                marked = True
+        if marked:
+            passed.places.append(place)
+    passed.digest = digest.hexdigest()
+    return passed
+
+
+def _number_of_label(layer: int, segments: Sequence[NumberedSegment]) -> Numbers:
+    own = {s.label: s.number for s in segments if s.layer == layer}
+    table = np.zeros(max(own, default=0) + 1, np.uint16)
+    for label, number in own.items():
+        table[label] = number
+    return table
+
+
+def _values(plane: LabelArray) -> list[Region]:
+    """A plane of probabilities as one region, with the voxels that are more probable than not."""
+    if not plane.any():
+        return []
+    half = (MAXIMUM_FRACTIONAL_VALUE + 1) // 2
+    return [Region(label=1, pixels=int(np.count_nonzero(plane >= half)), first_row=0, last_row=len(plane) - 1)]
+
+
+def _count(passed: _Pass, plane: int, regions: Sequence[Region], numbers: Numbers) -> None:
+    for region in regions:
+        number = int(numbers[region.label])
+        if not number:
+            raise ValueError(f"no segment is described for label {region.label}")
+        passed.voxels.setdefault(number, {})[plane] = region.pixels
 
 
 def _identity(
-    source: ImageSeries, template: Dataset, layers: Sequence[LabelVolume], recipe: Recipe, encoding: Encoding
+    source: ImageSeries,
+    template: Dataset,
+    layers: Sequence[LabelVolume],
+    recipe: Recipe,
+    passed: _Pass,
+    encoding: Encoding,
 ) -> str:
     """Digest of all that makes this object what it is, hexadecimal."""
     digest = hashlib.sha256()
@@ -185,161 +238,36 @@ def _identity(
         digest.update(f"{plane.sop_instance_uid} {plane.frame_number} {plane.geometry}\n".encode())
     for layer in layers:
         digest.update(repr(list(layer.specs.items())).encode())
-        for index in sorted(layer.planes):
-            digest.update(str(index).encode())
-            digest.update(layer.planes[index].astype("<u2").tobytes())
+    digest.update(passed.digest.encode())
     return digest.hexdigest()
 
 
-def _pixels(
-    layers: Sequence[LabelVolume], segments: Sequence[_Segment], used: Sequence[int]
-) -> npt.NDArray[np.unsignedinteger]:
-    """Segment numbers, shape (planes, rows, columns); or, where segments overlap, (planes, rows, columns, segments)."""
-    shape = next(iter(layers[0].planes.values())).shape if layers[0].planes else _any_shape(layers)
-    numbers = np.zeros((len(used), *shape), np.uint16)
-    for index, layer in enumerate(layers):
-        table = _number_of_label(index, segments)
-        for place, plane in enumerate(used):
-            labels = layer.planes.get(plane)
-            if labels is None:
-                continue
-            here = table[labels]
-            if (numbers[place].astype(bool) & here.astype(bool)).any():
-                return _stacked(layers, segments, used, shape)
-            numbers[place] += here
-    return numbers
-
-
-def _any_shape(layers: Sequence[LabelVolume]) -> tuple[int, ...]:
-    return next(plane.shape for layer in layers for plane in layer.planes.values())
-
-
-def _number_of_label(layer: int, segments: Sequence[_Segment]) -> npt.NDArray[np.uint16]:
-    own = {s.label: s.number for s in segments if s.layer == layer}
-    table = np.zeros(max(own, default=0) + 1, np.uint16)
-    for label, number in own.items():
-        table[label] = number
-    return table
-
-
-def _stacked(
-    layers: Sequence[LabelVolume], segments: Sequence[_Segment], used: Sequence[int], shape: tuple[int, ...]
-) -> npt.NDArray[np.unsignedinteger]:
-    result = np.zeros((len(used), *shape, len(segments)), np.uint8)
-    for segment in segments:
-        for place, plane in enumerate(used):
-            labels = layers[segment.layer].planes.get(plane)
-            if labels is not None:
-                result[place, ..., segment.number - 1] = labels == segment.label
-    return result
-
-
-def _with_highdicom(
-    source: ImageSeries,
-    template: Dataset,
-    segments: Sequence[_Segment],
-    used: Sequence[int],
-    pixels: npt.NDArray[Any],
-    kind: tuple[Encoding, SegmentationFractionalTypeValues],
-    recipe: Recipe,
-    identity: str,
-) -> HighdicomSegmentation:
-    images = [plain_image(source, template, source.volume.planes[i]) for i in used]
-    return HighdicomSegmentation(
-        source_images=images,
-        pixel_array=pixels,
-        segmentation_type=SegmentationTypeValues(kind[0].value),
-        fractional_type=kind[1],
-        max_fractional_value=MAXIMUM_FRACTIONAL_VALUE,
-        segment_descriptions=[_description(s, identity) for s in segments],
-        series_instance_uid=derived_uid("series", identity),
-        series_number=recipe.series_number,
-        sop_instance_uid=derived_uid("instance", identity),
-        instance_number=1,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name="mask2seg",
-        software_versions=__version__,
-        device_serial_number="mask2seg",
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        series_description=recipe.series_description,
-        content_label="SEGMENTATION",
-        content_description=recipe.remark or recipe.series_description,
-        content_creator_name=recipe.content_creator_name,
-        content_date=recipe.moment.date(),
-        content_time=recipe.moment.time(),
-        series_date=recipe.moment.date(),
-        series_time=recipe.moment.time(),
-        specific_character_set="ISO_IR 192",
-        omit_empty_frames=True,
-        workers=0,
-        plane_positions=[hd.PlanePositionSequence("PATIENT", i.ImagePositionPatient) for i in images],
-        plane_orientation=hd.PlaneOrientationSequence("PATIENT", images[0].ImageOrientationPatient),
-        pixel_measures=pixel_measures(source, template),
-    )
-
-
-def _concept(concept: CodedConcept) -> HighdicomConcept:
-    return HighdicomConcept(concept.value, concept.scheme_designator, concept.meaning)
-
-
-def _description(segment: _Segment, identity: str) -> SegmentDescription:
-    spec = segment.spec
-    item = SegmentDescription(
-        segment_number=segment.number,
-        segment_label=spec.label,
-        segmented_property_category=_concept(spec.category),
-        segmented_property_type=_concept(spec.property_type),
-        algorithm_type=SegmentAlgorithmTypeValues.MANUAL,
-        tracking_id=spec.tracking_id or spec.label,
-        tracking_uid=spec.tracking_uid or derived_uid("tracking", identity, segment.number),
-        anatomic_regions=[_concept(r) for r in spec.anatomic_regions] or None,
-        display_color=hd.color.CIELabColor(*spec.recommended_display_cielab),
-    )
-    if spec.property_type_modifiers:
-        modifiers = [_concept(m) for m in spec.property_type_modifiers]
-        item.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = modifiers
-    return item
-
-
-def _settle_segments(data: Dataset, segments: Sequence[_Segment]) -> None:
-    """Say what drew each segment, and leave out the background that highdicom describes in a label map.
-
-    Pixel Padding Value says already which value is background (PS3.3 C.8.20.2). OHIF up to 3.13 gives the colour of a
-    background described first to segment 1, that of segment 1 to segment 2 and so on; 3D Slicer did so with names.
-    """
-    data.SegmentSequence = DicomSequence([item for item in data.SegmentSequence if item.SegmentNumber])
-    for item, segment in zip(data.SegmentSequence, segments, strict=True):
-        if segment.spec.algorithm_type != SegmentAlgorithmTypeValues.MANUAL.value:
-            item.SegmentAlgorithmType = segment.spec.algorithm_type
-            item.SegmentAlgorithmName = segment.spec.algorithm_name
-
-
-def _halves(layers: Sequence[LabelVolume]) -> list[LabelVolume]:
-    """Labels of what is more probable than not."""
-    half = (MAXIMUM_FRACTIONAL_VALUE + 1) // 2
-    return [
-        LabelVolume(planes={i: (p >= half).astype(np.uint8) for i, p in layer.planes.items()}, specs=layer.specs)
-        for layer in layers
-    ]
+def _references(source: ImageSeries, used: Sequence[int], recipe: Recipe) -> dict[int, bytes]:
+    """References to instances, encoded."""
+    planes = source.volume.planes
+    every = [(plane.sop_class_uid, plane.sop_instance_uid) for plane in planes]
+    known = frozenset(plane.sop_instance_uid for plane in planes)
+    masks = recipe.mask_instances if recipe.mask_series_uids else ()
+    return {
+        REFERENCED_SERIES: referenced_series(source.series.series_instance_uid, every),
+        SOURCE_IMAGE: source_images([every[i] for i in used], masks, known),
+    }
 
 
 def _reports(
-    source: ImageSeries, template: Dataset, layers: Sequence[LabelVolume], segments: Sequence[_Segment]
+    source: ImageSeries, template: Dataset, passed: _Pass, segments: Sequence[NumberedSegment]
 ) -> tuple[SegmentReport, ...]:
     heights = plane_heights(source.volume, positive_number(template.get("SliceThickness")))
     area = float(np.prod(source.volume.planes[0].geometry.pixel_spacing))
     reports = []
     for segment in segments:
-        voxels, volume = 0, 0.0
-        for plane, labels in layers[segment.layer].planes.items():
-            here = int(np.count_nonzero(labels == segment.label))
-            voxels += here
-            volume += here * area * heights[plane] if here else 0.0
+        voxels = passed.voxels.get(segment.number, {})
+        volume = sum(count * area * heights[plane] for plane, count in sorted(voxels.items()) if count)
         reports.append(
             SegmentReport(
                 number=segment.number,
                 label=segment.spec.label,
-                voxels=voxels,
+                voxels=sum(voxels.values()),
                 volume_mm3=round(volume, 3) if np.isfinite(volume) else None,
                 type_code=f"{segment.spec.property_type.scheme_designator}:{segment.spec.property_type.value}",
             )

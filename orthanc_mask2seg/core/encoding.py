@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from orthanc_mask2seg.core.viewers import Encoding, Reader, Shows
-from orthanc_mask2seg.model import LabelVolume
 
 MANY_SEGMENTS = 20
 """More segments than this are smaller and faster to open as one label map than as a bit plane each."""
@@ -63,13 +60,3 @@ def _reason(encoding: Encoding, viewers: Sequence[Reader], shape: tuple[int, int
     else:
         parts.append("right in all declared viewers" if viewers else "no viewers are declared")
     return f"{encoding}: {'; '.join(parts)}"
-
-
-def overlapping(layers: Sequence[LabelVolume]) -> bool:
-    """Whether a voxel belongs to more than one segment."""
-    for index, layer in enumerate(layers):
-        for other in layers[index + 1 :]:
-            for plane in layer.planes.keys() & other.planes.keys():
-                if np.logical_and(layer.planes[plane], other.planes[plane]).any():
-                    return True
-    return False

@@ -12,8 +12,9 @@ from dataclasses import replace
 import numpy as np
 from pydicom import Dataset
 
+from orthanc_mask2seg.core.alike import AlikeFiles
 from orthanc_mask2seg.core.census import FEW_VALUES, Census
-from orthanc_mask2seg.core.pixels import Decoded, StoredArray, decode
+from orthanc_mask2seg.core.pixels import Decoded, StoredArray
 from orthanc_mask2seg.core.storing import stored_alike
 from orthanc_mask2seg.core.wording import counted, instance_of
 from orthanc_mask2seg.model import ImageSeries, Reason, Refusal
@@ -126,8 +127,9 @@ def _in_order(mask: ImageSeries, frames: Sequence[StoredArray]) -> tuple[StoredA
 def decode_all(headers: Sequence[Dataset], contents: Iterable[bytes]) -> tuple[Decoded, ...] | Refusal:
     """Decode files, and make sure that they are those of the headers."""
     instances = []
+    files = AlikeFiles()
     for header, content in zip(headers, contents, strict=True):
-        decoded = decode(content)
+        decoded = files.decode(content)
         if isinstance(decoded, Refusal):
             return decoded
         if decoded.header.get("SOPInstanceUID") != header.get("SOPInstanceUID"):

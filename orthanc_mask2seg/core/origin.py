@@ -6,7 +6,7 @@ The mask is never named in ReferencedSeriesSequence, where viewers look for the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from pydicom import Dataset
 from pydicom.sequence import Sequence as DicomSequence
@@ -14,42 +14,57 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from orthanc_mask2seg import __version__
-from orthanc_mask2seg.model import Plane, Uid
+from orthanc_mask2seg.core.explicit_vr import encoded, item, sequence, uid
+from orthanc_mask2seg.model import Uid
 
 MANUFACTURER = "orthanc_mask2seg"
-SOURCE = codes.DCM.SourceImageForImageProcessingOperation
-MASK = codes.DCM.MaskImageForImageProcessingOperation
 EQUIPMENT = codes.DCM.ProcessingEquipment
 LONGEST_DESCRIPTION = 1024
 """ContributionDescription is a short text (ST, PS3.5 section 6.2)."""
 
+REFERENCED_SERIES = 0x00081115
+SOURCE_IMAGE = 0x00082112
+_REFERENCED_INSTANCE = 0x0008114A
+_CLASS, _INSTANCE = 0x00081150, 0x00081155
+_SERIES_INSTANCE_UID = 0x0020000E
+_PURPOSE_OF_REFERENCE = 0x0040A170
 
-def name_sources(data: Dataset, planes: Sequence[Plane]) -> None:
-    """Name the source images that have a frame, in place of the plain copies that highdicom was given.
-
-    SourceImageSequence of the whole object (PS3.3 C.7.6.1), each item with its purpose (PS3.16 CID 7202).
-    """
-    instances = dict.fromkeys((p.sop_class_uid, p.sop_instance_uid) for p in planes)
-    data.SourceImageSequence = DicomSequence([_item(*one, SOURCE) for one in instances])
+Reference = tuple[Uid, Uid]
+"""SOPClassUID and SOPInstanceUID."""
 
 
-def name_masks(data: Dataset, series_uids: Iterable[Uid], instances: Iterable[tuple[Uid, Uid]]) -> None:
-    """Name the mask series, and its instances unless they share their SOPInstanceUIDs with the source's.
+def source_images(sources: Iterable[Reference], masks: Iterable[Reference], known: frozenset[Uid]) -> bytes:
+    """SourceImageSequence of the whole object (PS3.3 C.7.6.1), each item with its purpose (PS3.16 CID 7202).
 
     Parameters
     ----------
-    series_uids
-        SeriesInstanceUID of each mask: in our item of ContributingEquipmentSequence (PS3.3 C.12.1), as no reference to
-        a series but ReferencedSeriesSequence exists.
-    instances
-        SOPClassUID and SOPInstanceUID of each; what can be no UID is left out.
+    sources
+        Source images that have a frame.
+    masks
+        Instances of the masks; those that share their SOPInstanceUIDs with the source's are left out, and what can be
+        no UID.
+    known
+        SOPInstanceUIDs of the whole source.
+    """
+    items = [_item(one, _SOURCE) for one in dict.fromkeys(sources)]
+    items += [_item(one, _MASK) for one in masks if one[1] not in known and _may_be_uid(one)]
+    return sequence(SOURCE_IMAGE, items)
+
+
+def referenced_series(series_instance_uid: str, instances: Iterable[Reference]) -> bytes:
+    """ReferencedSeriesSequence with every instance of the source, also without a frame: viewers look it up by them."""
+    images = sequence(_REFERENCED_INSTANCE, [_item(one) for one in dict.fromkeys(instances)])
+    return sequence(REFERENCED_SERIES, [item(images + uid(_SERIES_INSTANCE_UID, series_instance_uid))])
+
+
+def name_masks(data: Dataset, series_uids: Iterable[Uid]) -> None:
+    """Name the mask series in our item of ContributingEquipmentSequence (PS3.3 C.12.1).
+
+    No reference to a series but ReferencedSeriesSequence exists.
     """
     series = ", ".join(series_uids)
     if not series:
         return
-    images = data.ReferencedSeriesSequence[0].ReferencedInstanceSequence
-    known = {str(item.ReferencedSOPInstanceUID) for item in images}
-    data.SourceImageSequence.extend(_item(*one, MASK) for one in instances if one[1] not in known and _may_be_uid(one))
     item = Dataset()
     item.Manufacturer = MANUFACTURER
     item.ManufacturerModelName = MANUFACTURER
@@ -60,17 +75,13 @@ def name_masks(data: Dataset, series_uids: Iterable[Uid], instances: Iterable[tu
     data.ContributingEquipmentSequence = DicomSequence([*(data.get("ContributingEquipmentSequence") or ()), item])
 
 
-def _may_be_uid(instance: tuple[Uid, Uid]) -> bool:
+def _may_be_uid(instance: Reference) -> bool:
     """Whether both are of digits and dots: a component with a leading zero, against PS3.5, is what archives hold."""
     return all(re.fullmatch(r"[0-9.]{1,64}", uid) for uid in instance)
 
 
-def _item(sop_class_uid: Uid, sop_instance_uid: Uid, purpose: Code) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID = sop_class_uid
-    item.ReferencedSOPInstanceUID = sop_instance_uid
-    item.PurposeOfReferenceCodeSequence = [_coded(purpose)]
-    return item
+def _item(reference: Reference, purpose: bytes = b"") -> bytes:
+    return item(uid(_CLASS, reference[0]) + uid(_INSTANCE, reference[1]) + purpose)
 
 
 def _coded(code: Code) -> Dataset:
@@ -79,3 +90,11 @@ def _coded(code: Code) -> Dataset:
     item.CodingSchemeDesignator = code.scheme_designator
     item.CodeMeaning = code.meaning
     return item
+
+
+def _purpose(code: Code) -> bytes:
+    return sequence(_PURPOSE_OF_REFERENCE, [item(encoded(_coded(code)))])
+
+
+_SOURCE = _purpose(codes.DCM.SourceImageForImageProcessingOperation)
+_MASK = _purpose(codes.DCM.MaskImageForImageProcessingOperation)

@@ -6,14 +6,14 @@ which says nothing about 0 and 1.
 
 from __future__ import annotations
 
-import io
 import struct
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydicom import Dataset, FileDataset, dcmread
+from pydicom import DataElement, Dataset, FileDataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.pixels.decoders.base import get_decoder
@@ -29,13 +29,12 @@ from pydicom.uid import (
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLSNearLossless,
+    RLELossless,
 )
 
+from orthanc_mask2seg.core.bounds import TooLarge, check_compressed, check_pixels, read_dicom
 from orthanc_mask2seg.core.wording import counted, instance_of
 from orthanc_mask2seg.model import Reason, Refusal
-
-MAXIMUM_PIXELS = 2**31
-"""Pixels of one instance beyond this are refused: no mask of a patient is that large, and memory is not endless."""
 
 PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
@@ -60,6 +59,7 @@ READING_ERRORS = (
     EOFError,
     OSError,
     struct.error,
+    zlib.error,
     OverflowError,
     BytesLengthException,
     NotImplementedError,
@@ -117,20 +117,25 @@ def decode(content: bytes) -> Decoded | Refusal:
         `invalid_dicom`, `unsupported_pixel_data`, `corrupt_pixel_data` or `too_large`.
     """
     try:
-        data = dcmread(io.BytesIO(content), force=True)
+        data = read_dicom(content)
         spoiled = [tag for tag in _drop_unreadable(data) if is_telling(tag)]
         if spoiled:
             return _invalid(content, f"{instance_of(data)}: {', '.join(map(str, spoiled))} cannot be read")
         problem = _unusable(data, content)
+    except TooLarge as error:
+        return _too_large(f"a file of {counted(len(content), 'byte')}", error)
     except (InvalidDicomError, *READING_ERRORS) as error:
         return _invalid(content, f"while reading: {type(error).__name__}")
     if problem is not None:
         return problem
     _assume_syntax(data)
     try:
+        _check_frames(data)
         frames = _one_value_per_pixel(data.pixel_array, data)
         floating = "PixelData" not in data
         word = None if floating else _word(data, frames)
+    except TooLarge as error:
+        return _too_large(f"{instance_of(data)}: {_sizes(data)}", error)
     except READING_ERRORS as error:
         return _corrupt(data, f"while decoding: {type(error).__name__}")
     if len(frames) != _frames(data):
@@ -161,12 +166,14 @@ def drop_unreadable(data: Dataset) -> bool:
 
 def _drop_unreadable(data: Dataset) -> list[BaseTag]:
     dropped = []
-    for tag in list(data.keys()):
+    for element in list(data.values()):
+        if isinstance(element, DataElement):  # read already
+            continue
         try:
-            _ = data[tag].value
+            _ = data[element.tag].value
         except READING_ERRORS:
-            del data[tag]
-            dropped.append(tag)
+            del data[element.tag]
+            dropped.append(element.tag)
     return dropped
 
 
@@ -186,17 +193,10 @@ def _unusable(data: Dataset, content: bytes) -> Refusal | None:
             evidence=(f"{instance_of(data)}: no PixelData among its {counted(len(data), 'element')}",),
         )
     rows, columns = int(data.get("Rows") or 0), int(data.get("Columns") or 0)
-    pixels = rows * columns * _frames(data)
-    if pixels > MAXIMUM_PIXELS:
-        return Refusal(
-            reason=Reason.TOO_LARGE,
-            detail=f"An image of {pixels:.3g} pixels is larger than any mask of a patient.",
-            hint="Check Rows, Columns and NumberOfFrames of the image.",
-            evidence=(
-                f"{instance_of(data)}: {rows} rows x {columns} columns x {counted(_frames(data), 'frame')}",
-                f"{pixels} pixels; at most {MAXIMUM_PIXELS} are read",
-            ),
-        )
+    try:
+        check_pixels(rows, columns, _frames(data), int(data.get("SamplesPerPixel") or 1))
+    except TooLarge as error:
+        return _too_large(f"{instance_of(data)}: {_matrix(rows, columns, _frames(data))}", error)
     meta = getattr(data, "file_meta", None)
     syntax = UID(str(meta.TransferSyntaxUID)) if meta is not None and "TransferSyntaxUID" in meta else None
     if syntax is not None and syntax.is_compressed and not _has_decoder(syntax):
@@ -207,6 +207,16 @@ def _unusable(data: Dataset, content: bytes) -> Refusal | None:
             evidence=(f"{instance_of(data)}: transfer syntax {syntax}",),
         )
     return None
+
+
+def _check_frames(data: FileDataset) -> None:
+    """Raise where compressed frames would become larger than the header says."""
+    syntax = UID(str(data.file_meta.TransferSyntaxUID))
+    if not syntax.is_encapsulated or "PixelData" not in data:
+        return
+    samples, bits = int(data.get("SamplesPerPixel") or 1), int(data.get("BitsAllocated") or 0)
+    frame_bytes = int(data.get("Rows") or 0) * int(data.get("Columns") or 0) * samples * -(-bits // 8)
+    check_compressed(data.PixelData, _frames(data), frame_bytes, rle=syntax == RLELossless)
 
 
 def _assume_syntax(data: FileDataset) -> None:
@@ -252,6 +262,19 @@ def _invalid(content: bytes, what: str) -> Refusal:
     )
 
 
+def _too_large(what: str, error: TooLarge) -> Refusal:
+    return Refusal(
+        reason=Reason.TOO_LARGE,
+        detail="An image is larger than any mask of a patient.",
+        hint="Check Rows, Columns and NumberOfFrames of the image, and how it is compressed.",
+        evidence=(what, str(error)),
+    )
+
+
+def _matrix(rows: int, columns: int, frames: int) -> str:
+    return f"{rows} rows x {columns} columns x {counted(frames, 'frame')}"
+
+
 def _corrupt(data: Dataset, what: str) -> Refusal:
     return Refusal(
         reason=Reason.CORRUPT_PIXEL_DATA,
@@ -274,7 +297,7 @@ def _sizes(data: Dataset) -> str:
     except READING_ERRORS:
         return f"found {found} of pixels"
     expected = counted(-(-rows * columns * frames * samples * bits // 8), "byte")
-    matrix = f"{rows} rows x {columns} columns x {counted(frames, 'frame')}, {counted(bits, 'bit')}"
+    matrix = f"{_matrix(rows, columns, frames)}, {counted(bits, 'bit')}"
     if compressed:
         return f"expected {expected} after decompression ({matrix}), found {found} compressed"
     return f"expected {expected} of pixels ({matrix}), found {found}"

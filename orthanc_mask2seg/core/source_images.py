@@ -33,7 +33,7 @@ def stand_in_uid(plane: Plane) -> str:
 
 def plain_image(source: ImageSeries, template: Dataset, plane: Plane) -> Dataset:
     """What highdicom needs to know of one slice, and nothing that it could stumble over."""
-    header, image = source.header(plane), Dataset()
+    image = Dataset()
     image.SOPClassUID = CTImageStorage
     image.SOPInstanceUID = stand_in_uid(plane)
     image.StudyInstanceUID = str(template.StudyInstanceUID)
@@ -43,7 +43,7 @@ def plain_image(source: ImageSeries, template: Dataset, plane: Plane) -> Dataset
     for keyword in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID",
                     "StudyDate", "StudyTime"):  # fmt: skip
         setattr(image, keyword, "")
-    image.ImagePositionPatient = _exact(header, "ImagePositionPatient", plane.geometry.position)
+    image.ImagePositionPatient = exact_position(source, plane)
     first = source.volume.planes[0]
     common, geometry = source.header(first), first.geometry  # planes of one stack differ in nothing else
     image.Rows, image.Columns = geometry.rows, geometry.columns
@@ -55,6 +55,11 @@ def plain_image(source: ImageSeries, template: Dataset, plane: Plane) -> Dataset
     if "LossyImageCompression" in template:
         image.LossyImageCompression = template.LossyImageCompression
     return image
+
+
+def exact_position(source: ImageSeries, plane: Plane) -> list[str]:
+    """ImagePositionPatient of a plane, as it is written."""
+    return _exact(source.header(plane), "ImagePositionPatient", plane.geometry.position)
 
 
 def _exact(header: Dataset, keyword: str, computed: Sequence[float]) -> list[str]:

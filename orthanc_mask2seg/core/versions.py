@@ -10,7 +10,7 @@ import io
 
 from pydicom import Dataset, dcmread
 
-from orthanc_mask2seg.core.finish import saved
+from orthanc_mask2seg.core.finish import saved_again
 from orthanc_mask2seg.core.source_images import derived_uid
 from orthanc_mask2seg.model import Segmentation, Uid
 
@@ -54,4 +54,4 @@ def _renamed(data: Dataset, what: str) -> bytes:
     data.SOPInstanceUID = derived_uid("instance", what, instance)
     data.SeriesInstanceUID = derived_uid("series", what, series)
     data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
-    return saved(data)
+    return saved_again(data)

@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 from pydicom import Dataset
 
 from orthanc_mask2seg.core.background import background, rescaled
 from orthanc_mask2seg.core.census import FEW_VALUES, Census
 from orthanc_mask2seg.core.pixels import PALETTE_SHIFT, StoredArray
 from orthanc_mask2seg.core.wording import counted
-from orthanc_mask2seg.model import Reason, Refusal
+from orthanc_mask2seg.model import LabelArray, Reason, Refusal
 
 __all__ = ["MAXIMUM_LABELS", "Census", "Labelling", "labelling"]
 
@@ -48,13 +47,25 @@ class Labelling:
     own_values: bool = True
     colours: Mapping[int, str] = field(default_factory=dict)
 
-    def apply(self, plane: StoredArray) -> npt.NDArray[np.uint16]:
-        """Label values of a plane of stored values, same shape; 0 is background."""
+    def apply(self, plane: StoredArray) -> LabelArray:
+        """Label values of a plane of stored values, same shape; 0 is background.
+
+        Their type is the smallest that holds all labels; where every stored value is its own label, the plane itself.
+        """
+        small = max(self.labels.values()) <= np.iinfo(np.uint8).max
+        if plane.dtype == np.uint8:
+            if small and all(self.labels.get(v) == v for v in range(1, int(plane.max()) + 1)) and 0 not in self.labels:
+                return plane.view(np.uint8)
+            table = np.zeros(256, np.uint8 if small else np.uint16)
+            for value, label in self.labels.items():
+                if 0 <= value < len(table):
+                    table[value] = label
+            return np.asarray(table[plane])
         stored = np.array(sorted(self.labels), dtype=np.int64)
-        target = np.array([self.labels[int(v)] for v in stored], dtype=np.uint16)
+        target = np.array([self.labels[int(v)] for v in stored], dtype=np.uint8 if small else np.uint16)
         index = np.searchsorted(stored, plane)
         index[index == len(stored)] = 0
-        return np.where(stored[index] == plane, target[index], np.uint16(0)).astype(np.uint16)
+        return np.where(stored[index] == plane, target[index], target.dtype.type(0))
 
 
 def labelling(census: Census, header: Dataset) -> Labelling | Refusal:

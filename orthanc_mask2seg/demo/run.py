@@ -150,7 +150,7 @@ def _addresses(settings: Settings, reports: Iterable[DemoStudyReport]) -> tuple[
     explorer = f"{settings.orthanc_url.rstrip('/')}/app/explorer.html"
     found = [f"{explorer}#study?uuid={report.orthanc_study_id}" for report in reports]
     if settings.status_port:
-        found.append(f"http://{settings.status_host}:{settings.status_port}/")
+        found.append(f"{settings.status_url(settings.status_port)}/")
     return tuple(found)
 
 

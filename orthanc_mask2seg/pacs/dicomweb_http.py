@@ -194,7 +194,7 @@ class _Session(requests.Session):
         response = super().send(request, **{**kwargs, "stream": True, "allow_redirects": False})
         with response:
             status, wants_files = response.status_code, "multipart" in request.headers.get("Accept", "")
-            body = received(response, self._max_bytes if wants_files else MAX_INDEX_BYTES, self._seconds)
+            body = received(response.raw, self._max_bytes if wants_files else MAX_INDEX_BYTES, self._seconds)
         response.raw = io.BytesIO(body)
         success = requests.codes.ok <= status < requests.codes.multiple_choices
         redirected = requests.codes.multiple_choices <= status < requests.codes.bad_request

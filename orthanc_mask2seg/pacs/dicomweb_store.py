@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from typing import Any
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import BaseTag
 
+from orthanc_mask2seg.core.bounds import read_dicom
 from orthanc_mask2seg.errors import ArchiveBusy, ArchiveDenied, ArchiveError, ArchiveFull, ArchiveRejected
 from orthanc_mask2seg.pacs.dicomweb_http import DENIED_HINT, Record
 from orthanc_mask2seg.pacs.dicomweb_json import first, number
@@ -29,6 +29,10 @@ _OUT_OF_RESOURCES = range(0xA700, 0xA800)
 _PROCESSING_FAILURE = 0x0110
 _NOT_AUTHORISED = 0x0124
 _MEANINGS = {0x0122: "it does not take segmentations", 0x0111: "it holds another instance of this UID"}
+
+
+MOST_ITEMS = 1 << 21
+"""Items of sequences in a file that we wrote: ten for each of its frames."""
 
 
 def judge(status: int, reply: Record, sop_instance_uid: str) -> ArchiveError | None:
@@ -83,7 +87,7 @@ def same_instance(held: bytes, sent: bytes) -> bool:
 
 def _plain(content: bytes) -> Dataset:
     """The data set alone, without what only an encoding needs: group lengths and padding at its end."""
-    read = dcmread(io.BytesIO(content))
+    read = read_dicom(content, most_items=MOST_ITEMS)
     for tag in [tag for tag in read.keys() if tag.element == 0 or tag.group == _PADDING]:  # noqa: SIM118
         del read[tag]
     return read

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 
 from orthanc_mask2seg.errors import (
     ArchiveBusy,
@@ -21,7 +22,7 @@ from orthanc_mask2seg.errors import (
     NotInArchive,
     StoreMismatch,
 )
-from orthanc_mask2seg.model import ArchiveKey, Receipt, Series, Uid
+from orthanc_mask2seg.model import ArchiveKey, OutputReport, Receipt, Series, Uid
 from orthanc_mask2seg.pacs.folder_scan import Found, scan
 from orthanc_mask2seg.pacs.part10 import (
     UnreadableError,
@@ -32,6 +33,9 @@ from orthanc_mask2seg.pacs.part10 import (
     text,
 )
 from orthanc_mask2seg.pacs.port import Archive
+
+COMPANIONS = frozenset({"SR", "RTSTRUCT", "OT"})
+"""Modalities of what is made of a segmentation: it lies beside the one file that was named for that."""
 
 HEADERS_KEPT = 2000
 """Headers kept in memory; those of further files are read again when they are needed."""
@@ -70,6 +74,7 @@ class FolderArchive(Archive):
                 raise ConfigurationError(f"{root} does not exist", hint="Give a folder of DICOM files, or one file.")
         self._paths = tuple(dict.fromkeys(Path(root) for root in roots))
         self._out = out
+        self._one_file = self.one_file
         self._roots: dict[Path, _Root] = {}
         self._headers: dict[ArchiveKey, Dataset | None] = {}
         self._stored: set[ArchiveKey] = set()
@@ -131,7 +136,7 @@ class FolderArchive(Archive):
     def store(self, content: bytes) -> Receipt:
         """Write a file that is either whole or not there, and never over another one."""
         identity = identity_of(content)
-        path = self._path_for(identity.sop_instance_uid)
+        path = self._path_for(identity.sop_instance_uid, content)
         with _translated("The result cannot be written"):
             path.parent.mkdir(parents=True, exist_ok=True)
             created = _write_new(path, content)
@@ -148,6 +153,19 @@ class FolderArchive(Archive):
             created=created,
             path=str(path),
         )
+
+    def attach(self, stored: OutputReport, name: str, content: bytes) -> str | None:
+        """Write a file beside a stored one, never over another one with other bytes."""
+        if stored.path is None:
+            return None
+        first = Path(stored.path)
+        path = first.with_name(f"{first.stem}.{name}")
+        with _translated("The result cannot be written"):
+            if not _write_new(path, content) and path.read_bytes() != content:
+                raise StoreMismatch(
+                    f"{path} exists and holds something else", hint="Remove it, or give another output (-o)."
+                )
+        return str(path)
 
     def delete_instance(self, instance: ArchiveKey) -> None:
         """Delete a file that this archive stored; nothing happens where it is gone already."""
@@ -205,14 +223,16 @@ class FolderArchive(Archive):
 
     @property
     def one_file(self) -> bool:
-        """Whether the place for the result is a file, not a folder."""
+        """Whether the place for the result is a file, not a folder; what is made of it lies beside it."""
         return self._out is not None and not self._out.is_dir() and bool(self._out.suffix or self._out.exists())
 
-    def _path_for(self, sop_instance_uid: Uid) -> Path:
+    def _path_for(self, sop_instance_uid: Uid, content: bytes) -> Path:
         if self._out is None:
             raise ConfigurationError("There is no place to store the result", hint="Name one with -o.")
-        if self.one_file:
-            return self._out
+        if self._one_file:
+            modality = str(dcmread(io.BytesIO(content), specific_tags=["Modality"]).get("Modality") or "")
+            beside = self._out.with_name(f"{self._out.stem}.{modality.lower()}.dcm")
+            return beside if modality in COMPANIONS else self._out
         if not sop_instance_uid.replace(".", "").isdigit():
             raise ArchiveRejected("The SOPInstanceUID is not a UID, and cannot be the name of a file")
         return self._out / f"{sop_instance_uid}.dcm"

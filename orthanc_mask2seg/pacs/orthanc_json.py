@@ -50,7 +50,7 @@ def understood(what: str) -> Iterator[None]:
         yield
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise ArchiveGarbled(f"The answer on {what} is no JSON, so it may not be Orthanc's") from None
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise ArchiveRejected(f"Orthanc's answer on {what} is not understood ({type(error).__name__})") from None
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from pydicom import Dataset
 
-from orthanc_mask2seg.addresses import DestinationKind
+from orthanc_mask2seg.addresses import DestinationKind, TlsFiles
 from orthanc_mask2seg.errors import (
     ArchiveBusy,
     ArchiveGarbled,
@@ -21,9 +21,10 @@ from orthanc_mask2seg.errors import (
     StoreMismatch,
     StoreVanished,
 )
-from orthanc_mask2seg.model import ArchiveKey, Change, Receipt, Series, Uid
-from orthanc_mask2seg.pacs.orthanc_http import CONNECTIONS, STORE, OrthancHttp
-from orthanc_mask2seg.pacs.orthanc_json import MD5, ORTHANC_ID, UID, checked_id, headers_from, series_from, understood
+from orthanc_mask2seg.model import ArchiveKey, Change, OutputReport, Receipt, Series, Uid
+from orthanc_mask2seg.pacs.orthanc_headers import OrthancHeaders
+from orthanc_mask2seg.pacs.orthanc_http import CONNECTIONS, NO_TLS_FILES, STORE, OrthancHttp
+from orthanc_mask2seg.pacs.orthanc_json import MD5, ORTHANC_ID, UID, checked_id, series_from, understood
 from orthanc_mask2seg.pacs.part10 import Identity, digest_of, identity_of
 from orthanc_mask2seg.pacs.port import Archive, ChangesPage, Journal
 from orthanc_mask2seg.pacs.transfer import MAX_INSTANCE_BYTES, ConnectionDropped, fetched
@@ -42,6 +43,9 @@ DICOMWEB_ROOT = "/dicom-web"
 
 NOTE = 4321
 """Number of the metadata that holds our note on a series: every Orthanc takes numbers from 1024 on as they are."""
+ATTACHMENTS = {"features.csv": 4210, "features.json": 4211, "mask.seg.nrrd": 4212, "mask.nii.gz": 4213,
+               "preview.png": 4214}  # fmt: skip
+"""Numbers of the attachments of a series; every Orthanc takes numbers from 1024 on as they are."""
 _COLLECTIONS = {DestinationKind.PEER: "peers", DestinationKind.MODALITY: "modalities"}
 
 ALREADY_STORED = "AlreadyStored"
@@ -63,8 +67,10 @@ class OrthancArchive(Archive, Journal):
         Longest silence inside one answer, in seconds.
     authorization
         Whole Authorization header, in place of a user and a password.
+    tls
+        What is trusted and shown where the address begins with https.
     verify_downloads
-        Compare what was downloaded with the MD5 that Orthanc computed on arrival: one more small request each.
+        Compare what was downloaded with the MD5 that Orthanc computed on arrival, which comes with it.
     max_bytes
         Largest DICOM file that is taken.
     """
@@ -77,10 +83,14 @@ class OrthancArchive(Archive, Journal):
         timeout: float = 60.0,
         *,
         authorization: str = "",
+        tls: TlsFiles = NO_TLS_FILES,
         verify_downloads: bool = True,
         max_bytes: int = MAX_INSTANCE_BYTES,
     ) -> None:
-        self._http = OrthancHttp(url, username, password, timeout, authorization=authorization, max_bytes=max_bytes)
+        self._http = OrthancHttp(
+            url, username, password, timeout, authorization=authorization, tls=tls, max_bytes=max_bytes
+        )
+        self._headers = OrthancHeaders(self._http, lambda: str(self.system().get("Version")))
         self._verify_downloads = verify_downloads
         self._study_uids: dict[str, Uid] = {}
         self._labels: bool | None = None
@@ -178,19 +188,12 @@ class OrthancArchive(Archive, Journal):
             return tuple(series_from(record, uid) for record in records)
 
     def headers(self, series: Series) -> tuple[Dataset, ...]:
-        """One data set per instance, in one request.
+        """One data set per instance: from the first bytes of its file, or from Orthanc's index.
 
-        Private and binary elements are missing, values longer than 256 characters are empty, and all text is UTF-8.
+        Private elements are missing. From the index, which answers for all instances at once, but opens each file for
+        it, binary elements are missing as well, values longer than 256 characters are empty, and all text is UTF-8.
         """
-        key = checked_id(series.key)
-        answer = self._http.index(
-            "the headers of a series", lambda client: client.get_series_id_instances_tags(key, {"short": ""})
-        )
-        with understood("the headers of a series"):
-            found = {name: tags for name, tags in answer.items() if tags}
-            if any(name not in found for name in series.instance_keys):
-                raise NotInArchive("Some instances of the series have gone from Orthanc meanwhile")
-            return headers_from(found[name] for name in series.instance_keys)
+        return self._headers.of(series)
 
     def calling_aet(self, series: Series) -> str:
         """Application entity title that sent the first instance; '' where it came by HTTP."""
@@ -206,10 +209,11 @@ class OrthancArchive(Archive, Journal):
     def content(self, instance: ArchiveKey) -> bytes:
         """The DICOM file of an instance, compared with the MD5 that Orthanc keeps."""
         if not self._verify_downloads:
-            return self._downloaded(instance)
+            return self._downloaded(instance)[0]
         for _ in range(2):
-            content = self._downloaded(instance)
-            if self._kept_digest(instance) in {None, digest_of(content)}:
+            content, tag = self._downloaded(instance)
+            digest = digest_of(content)
+            if tag.strip('"').endswith(f"-{digest}") or self._kept_digest(instance) in {None, digest}:
                 return content
         raise ArchiveUnreachable("An instance arrives with other bytes than Orthanc took in")
 
@@ -269,6 +273,16 @@ class OrthancArchive(Archive, Journal):
         path = f"/series/{checked_id(series)}/metadata/{NOTE}"
         self._http.send("a note", "PUT", path, note.encode())
         return True
+
+    def attach(self, stored: OutputReport, name: str, content: bytes) -> str | None:
+        """Keep a file as an attachment of the series of an instance."""
+        if name not in ATTACHMENTS or stored.key is None:
+            return None
+        with understood("an instance"):
+            instance = json.loads(self._http.fetch("an instance", f"/instances/{checked_id(stored.key)}"))
+        path = f"/series/{checked_id(ArchiveKey(str(instance['ParentSeries'])))}/attachments/{ATTACHMENTS[name]}"
+        self._http.send("an attachment", "PUT", path, content)
+        return f"{path}/data"
 
     def note(self, series: ArchiveKey) -> str | None:
         """The metadata `NOTE` of a series."""
@@ -379,8 +393,9 @@ class OrthancArchive(Archive, Journal):
         with understood("a look-up"):
             return [ArchiveKey(checked_id(entry["ID"])) for entry in found if entry["Type"] == level]
 
-    def _downloaded(self, instance: ArchiveKey) -> bytes:
-        return self._http.fetch("an instance", f"/instances/{checked_id(instance)}/file")
+    def _downloaded(self, instance: ArchiveKey) -> tuple[bytes, str]:
+        """The file of an instance, and its ETag: a revision and the MD5 that Orthanc keeps."""
+        return self._http.fetch_tagged("an instance", f"/instances/{checked_id(instance)}/attachments/dicom/data")
 
     def _kept_digest(self, instance: ArchiveKey) -> str | None:
         """MD5 that Orthanc computed when the instance arrived; None where it keeps none, or no such instance."""
@@ -400,7 +415,7 @@ class OrthancArchive(Archive, Journal):
         if digest is not None:
             return digest
         try:
-            return digest_of(self._downloaded(instance))
+            return digest_of(self._downloaded(instance)[0])
         except NotInArchive:
             return None
 

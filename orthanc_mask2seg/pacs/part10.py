@@ -24,6 +24,7 @@ from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 from pydicom.valuerep import IS, VR, DSfloat
 
+from orthanc_mask2seg.core.bounds import check_inflated, read_dicom
 from orthanc_mask2seg.core.pixels import is_telling
 from orthanc_mask2seg.errors import ArchiveRejected
 from orthanc_mask2seg.model import ArchiveKey, Series, Uid
@@ -103,6 +104,7 @@ def digest_of(content: bytes) -> str:
 def identity_of(content: bytes) -> Identity:
     """Read who an instance is; raises `ArchiveRejected` where that cannot be told."""
     try:
+        check_inflated(io.BytesIO(content))
         header = read_partial(io.BytesIO(content), stop_when=_after_identity, force=True)
         identity = Identity(
             patient_id=text(header, "PatientID"),
@@ -135,7 +137,7 @@ def text(header: Dataset, keyword: str) -> str:
 def header_of(content: bytes) -> Dataset:
     """Read the header of a DICOM file that an archive has taken in."""
     try:
-        return _slim(pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True, force=True))
+        return _slim(read_dicom(content, stop_before_pixels=True))
     except DICOM_FAULTS as error:
         raise ArchiveRejected(f"An instance cannot be read ({type(error).__name__})") from None
 
@@ -176,6 +178,7 @@ def read_file(path: Path) -> Dataset:
     """
     with _WatchedFile(io.FileIO(str(path))) as file:
         try:
+            check_inflated(file)
             header = pydicom.dcmread(file, stop_before_pixels=True, force=True)
             whole = not file.short and _pixels_are_whole(file, header)
             _slim(header)
@@ -190,12 +193,13 @@ def _slim(header: FileDataset) -> Dataset:
     """Drop what is private, very long or not parsable, and the file: the headers of a large series fit into memory."""
     header.buffer = None
     for element in list(header.values()):
-        if element.tag.is_private or not _is_useful(element):
+        if element.tag.is_private or not is_useful(element):
             del header[element.tag]
     return header
 
 
-def _is_useful(element: DataElement | RawDataElement) -> bool:
+def is_useful(element: DataElement | RawDataElement) -> bool:
+    """Whether an element is kept: not very long, and readable unless it says where the instance lies."""
     if not isinstance(element, RawDataElement):
         return True
     if element.value is not None and len(element.value) > LONGEST_VALUE:

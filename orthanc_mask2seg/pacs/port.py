@@ -9,7 +9,7 @@ from typing import Protocol
 from pydicom import Dataset
 
 from orthanc_mask2seg.errors import NotSupported
-from orthanc_mask2seg.model import ArchiveKey, Change, Receipt, Series, Uid
+from orthanc_mask2seg.model import ArchiveKey, Change, OutputReport, Receipt, Series, Uid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +91,10 @@ class Archive(Protocol):
     def keep_note(self, series: ArchiveKey, note: str) -> bool:  # noqa: ARG002
         """Keep a text beside a series, instead of an earlier one; False where the archive keeps none."""
         return False
+
+    def attach(self, stored: OutputReport, name: str, content: bytes) -> str | None:  # noqa: ARG002
+        """Keep a file beside something stored, instead of an earlier one; where it is, None where none is kept."""
+        return None
 
     def note(self, series: ArchiveKey) -> str | None:  # noqa: ARG002
         """The text that is kept beside a series; None where there is none."""

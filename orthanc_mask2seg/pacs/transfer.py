@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.response import BaseHTTPResponse
 
 from orthanc_mask2seg.errors import (
     ArchiveBusy,
@@ -38,7 +39,11 @@ BLOCK = 1 << 20
 HEADERS = {"Accept-Encoding": "identity", "User-Agent": "orthanc-mask2seg"}
 
 AHEAD = 8
-"""Instances fetched or waiting to be taken, beyond the one that is being worked on."""
+"""Instances fetched or waiting to be taken, beyond the one that is being worked on, however large they are."""
+
+MOST_AHEAD = 64
+BYTES_AHEAD = 16 << 20
+"""So many where they are small, and as many bytes: whoever works on them on a busy machine keeps nobody waiting."""
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -60,12 +65,16 @@ def fetched(fetch: Callable[[S], T], keys: Sequence[S], connections: int) -> Ite
     """What `fetch` gives for each key, in order, over several connections."""
     waiting = deque(keys)
     coming: deque[Future[T]] = deque()
+    ahead = AHEAD
     with ThreadPoolExecutor(connections, thread_name_prefix="fetch") as pool:
         try:
             while waiting or coming:
-                while waiting and len(coming) < AHEAD:
+                while waiting and len(coming) < ahead:
                     coming.append(pool.submit(fetch, waiting.popleft()))
-                yield coming.popleft().result()
+                found = coming.popleft().result()
+                if isinstance(found, bytes):
+                    ahead = min(MOST_AHEAD, max(AHEAD, BYTES_AHEAD // (len(found) + 1)))
+                yield found
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -108,12 +117,12 @@ class Adapter(HTTPAdapter):
         super().init_poolmanager(connections, maxsize, block, blocksize=BLOCK, **pool_kwargs)
 
 
-def received(response: requests.Response, max_bytes: int, seconds: float) -> bytes:
+def received(response: BaseHTTPResponse, max_bytes: int, seconds: float) -> bytes:
     """Read an answer block by block, watching its size and the time that it takes."""
     refuse_compressed(response.headers.get("Content-Encoding"))
     guard = Guard(max_bytes, seconds)
     body = io.BytesIO()
-    while block := response.raw.read1(BLOCK, decode_content=False):
+    while block := response.read1(BLOCK, decode_content=False):
         guard.passed(len(block))
         body.write(block)
     return body.getvalue()

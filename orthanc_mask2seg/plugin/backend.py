@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,10 +37,15 @@ class Backend:
         Returns where it serves; '' while it is starting.
     token
         What it and we share.
+    ca_file
+        The only authorities that may have signed its certificate, in PEM; '' for those of the system.
     """
 
-    def __init__(self, address: Callable[[], str], token: str, deadline_seconds: float = DEADLINE_SECONDS) -> None:
+    def __init__(
+        self, address: Callable[[], str], token: str, deadline_seconds: float = DEADLINE_SECONDS, ca_file: str = ""
+    ) -> None:
         self._address, self._token, self._deadline_seconds = address, token, deadline_seconds
+        self._ca_file = ca_file
 
     def ask(self, method: str, path: str) -> Reply:
         """Send a request without a body. Redirects are not followed, proxies not used.
@@ -54,8 +60,7 @@ class Backend:
             raise Unavailable("The mask2seg service is starting. Try again in a few seconds.")
         deadline = time.monotonic() + self._deadline_seconds
         parts = urlsplit(address)
-        connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        connection = connect(parts.hostname or "", parts.port, timeout=CONNECT_SECONDS)
+        connection = self._connection(parts.scheme, parts.hostname or "", parts.port)
         headers = {"Accept-Encoding": "identity", "Connection": "close"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
@@ -73,6 +78,15 @@ class Backend:
             raise Unavailable("The mask2seg service does not answer. Does it run? See the log of Orthanc.") from None
         finally:
             connection.close()
+
+    def _connection(self, scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
+        if scheme != "https":
+            return http.client.HTTPConnection(host, port, timeout=CONNECT_SECONDS)
+        try:
+            context = ssl.create_default_context(cafile=self._ca_file or None)
+        except OSError:
+            raise Unavailable("The certificates of ServiceCaFile cannot be read.") from None
+        return http.client.HTTPSConnection(host, port, timeout=CONNECT_SECONDS, context=context)
 
 
 def _body(connection: http.client.HTTPConnection, response: http.client.HTTPResponse, deadline: float) -> bytes:

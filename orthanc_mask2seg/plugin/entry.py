@@ -85,7 +85,7 @@ def start() -> None:
         orthanc.LogWarning('mask2seg: the plugin does nothing: set "Enable" to true in the "Mask2Seg" section')
         return
     if wanted.service:
-        BACKEND = load("backend").Backend(lambda: wanted.service, wanted.token)
+        BACKEND = load("backend").Backend(lambda: wanted.service, wanted.token, ca_file=wanted.ca_file)
         orthanc.LogWarning('mask2seg: the plugin uses the service that "Service" names')
     else:
         child = load("supervisor").Supervisor(
@@ -94,7 +94,7 @@ def start() -> None:
             setup.environment(os.environ),
             {"info": orthanc.LogInfo, "warning": orthanc.LogWarning, "error": orthanc.LogError},
         )
-        BACKEND = load("backend").Backend(lambda: child.address, wanted.token)
+        BACKEND = load("backend").Backend(lambda: child.address, wanted.token, ca_file=wanted.ca_file)
         atexit.register(child.stop)  # Orthanc finalizes the interpreter when it stops
         child.start()
     orthanc.RegisterRestCallback("/mask2seg(/.*)?", answer)

@@ -29,12 +29,15 @@ class Wanted:
         Where relative paths of the configuration start.
     token
         What the plugin and the service share.
+    ca_file
+        Authorities of the service's certificate, '' for those of the system.
     """
 
     enable: bool
     command: str
     service: str
     token: str
+    ca_file: str
     configuration: Mapping[str, Any]
     folder: Path
     own_credentials: bool
@@ -49,6 +52,7 @@ def read(configuration: Mapping[str, Any], path: str, environ: Mapping[str, str]
     def setting(name: str, variable: str) -> str:
         return environ.get(PREFIX + variable) or str(section.get(name, ""))
 
+    ca_file = setting("ServiceCaFile", "SERVICE_CA_FILE")
     command, token_file = setting("Command", "COMMAND"), setting("ServiceTokenFile", "SERVICE_TOKEN_FILE")
     token = setting("ServiceToken", "SERVICE_TOKEN")
     if token_file:
@@ -59,6 +63,7 @@ def read(configuration: Mapping[str, Any], path: str, environ: Mapping[str, str]
         command=str(folder / command) if command else "",
         service=service,
         token=token if token or service else secrets.token_urlsafe(32),
+        ca_file=str(folder / ca_file) if ca_file else "",
         configuration=configuration,
         folder=folder,
         own_credentials=any(

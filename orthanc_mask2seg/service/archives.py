@@ -18,6 +18,7 @@ def open_archive(settings: Settings) -> Source:
         settings.orthanc_password,
         settings.timeout_seconds,
         authorization=settings.orthanc_authorization,
+        tls=settings.orthanc_tls,
     )
 
 

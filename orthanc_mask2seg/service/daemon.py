@@ -111,6 +111,9 @@ def serve(
         watcher=watcher.status,
         orders=Orders(source, ledger, engine, workshop.look, steps),
         token=settings.service_token,
+        names=settings.status_names,
+        certificate_file=settings.status_certificate_file,
+        key_file=settings.status_key_file,
         alarm=pause.alarm,
     )
     workshop.open()
@@ -180,14 +183,13 @@ def _page(start_page: StartPage, about: ServiceState, settings: Settings, *, any
 
 def _address(settings: Settings, page: Page | None) -> str:
     """Tell the plugin where we serve."""
-    host = f"[{settings.status_host}]" if ":" in settings.status_host else settings.status_host
-    return json.dumps({"serving": f"http://{host}:{page.port}" if page else ""}) + "\n"
+    return json.dumps({"serving": settings.status_url(page.port) if page else ""}) + "\n"
 
 
 def _banner(settings: Settings, page: Page | None, *, watches: bool, works: bool) -> str:
     where = "PostgreSQL" if settings.database_url else settings.state
     does = "serving" if watches and works else "watching" if watches else "working for"
-    address = f"status page http://{settings.status_host}:{page.port}/; " if page else ""
+    address = f"status page {settings.status_url(page.port)}/; " if page else ""
     return f"mask2seg {__version__} {does} {archive_url(settings)}; {address}state in {where}\n"
 
 

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import http.client
-import io
 import json
+import ssl
 from dataclasses import dataclass
 from typing import Any
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 
 from orthanc_mask2seg.config import Settings
+from orthanc_mask2seg.core.bounds import read_dicom
 from orthanc_mask2seg.core.diagnosis import Finding, Level, Verdict, worst
 from orthanc_mask2seg.core.display import Seen, diagnose, verdicts
+from orthanc_mask2seg.core.pixels import READING_ERRORS
 from orthanc_mask2seg.errors import ArchiveRejected, NotInArchive
 from orthanc_mask2seg.model import Series, Uid
 from orthanc_mask2seg.pacs.orthanc_checks import Facts, check, check_service
 from orthanc_mask2seg.pacs.orthanc_probe import OrthancProbe
 from orthanc_mask2seg.pacs.orthanc_rest import OrthancArchive
 from orthanc_mask2seg.pacs.port import Archive
+
+MOST_SEG_ITEMS = 1 << 21
+"""Items of sequences in a segmentation: ten for each of its frames."""
 
 HEALTH_SECONDS = 5.0
 
@@ -85,8 +90,8 @@ def examine_series(archive: Archive, probe: OrthancProbe | None, series: Series)
         raise NotInArchive("The series has no instances")
     content = archive.content(series.instance_keys[-1])
     try:
-        seg = dcmread(io.BytesIO(content))
-    except (InvalidDicomError, EOFError, ValueError) as error:
+        seg = read_dicom(content, most_items=MOST_SEG_ITEMS)
+    except (InvalidDicomError, *READING_ERRORS) as error:
         raise ArchiveRejected(f"The instance cannot be read as DICOM ({type(error).__name__})") from None
     seen = Seen(instances=len(series.instance_keys))
     if probe is not None:
@@ -113,9 +118,23 @@ def _version(facts: Facts) -> str:
     return str(facts.system.get("Version", ""))
 
 
+def _connection(settings: Settings) -> http.client.HTTPConnection:
+    """To the status page; with TLS only to who has the very certificate of the settings, whatever its name."""
+    host, port = settings.status_host, settings.status_port
+    if not settings.status_certificate_file:
+        return http.client.HTTPConnection(host, port, timeout=HEALTH_SECONDS)
+    context = ssl.create_default_context(cafile=settings.status_certificate_file)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.check_hostname = False
+    return http.client.HTTPSConnection(host, port, timeout=HEALTH_SECONDS, context=context)
+
+
 def _health(settings: Settings) -> dict[str, Any] | None:
     """What the service's status page says; None where nobody answers, or somebody else."""
-    connection = http.client.HTTPConnection(settings.status_host, settings.status_port, timeout=HEALTH_SECONDS)
+    try:
+        connection = _connection(settings)
+    except OSError:
+        return None  # the certificate is not readable here
     try:
         connection.request("GET", "/healthz")
         document = json.loads(connection.getresponse().read(1 << 20))

@@ -14,7 +14,7 @@ from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.core import versions
 from orthanc_mask2seg.errors import NotInArchive, NotSupported
 from orthanc_mask2seg.jobs.port import JobRequest, Outputs, Stored, StoredState
-from orthanc_mask2seg.model import ArchiveKey, EarlierOutput, Segmentation, Series
+from orthanc_mask2seg.model import ArchiveKey, EarlierOutput, Segmentation, Series, Uid
 from orthanc_mask2seg.pacs.port import Archive
 from orthanc_mask2seg.service.storing import Gone, Kept, store
 
@@ -77,6 +77,25 @@ class Keeper:
         self.outputs.note_stored(replace(row, state=StoredState.CURRENT))
         return Kept(receipt=receipt, content=content, earlier=tuple(one for one in earlier if one is not None))
 
+    def note_beside(self, seg: ArchiveKey, key: ArchiveKey, sop_instance_uid: Uid, series_instance_uid: Uid) -> None:
+        """Remember what is about to be stored beside a segmentation: it goes when that goes."""
+        self.outputs.note_stored(
+            Stored(
+                series_key=_beside(seg),
+                orthanc_id=key,
+                sop_instance_uid=sop_instance_uid,
+                series_instance_uid=series_instance_uid,
+                state=StoredState.CURRENT,
+                job_id=self.job,
+            )
+        )
+
+    def _delete_beside(self, archive: Archive, seg: Stored) -> None:
+        """Delete what was made of a segmentation that goes; files beside its series go by themselves."""
+        for row in self.outputs.stored(_beside(seg.orthanc_id)):
+            archive.delete_instance(row.orthanc_id)
+            self.outputs.drop_stored(row)
+
     def withdraw(self, archive: Archive) -> None:
         """Take back what this job had announced and did not come to an end with."""
         for row in self.outputs.announced(self.job):
@@ -127,6 +146,7 @@ class Keeper:
 
     def _deleted(self, archive: Archive, old: Stored) -> EarlierOutput:
         try:
+            self._delete_beside(archive, old)
             archive.delete_instance(old.orthanc_id)
         except NotSupported as error:
             _log.warning("series %s: the SEG before this one stays (%s)", old.series_key, error.code)
@@ -172,6 +192,11 @@ def standing(archive: Archive, outputs: Outputs, series_key: ArchiveKey) -> tupl
         else:
             found.append(_earlier(row, "standing"))
     return tuple(found)
+
+
+def _beside(seg: ArchiveKey) -> ArchiveKey:
+    """Key under which the ledger remembers what was made of a segmentation."""
+    return ArchiveKey(f"beside {seg}")
 
 
 def _number(before: Sequence[Stored], segmentation: Segmentation) -> int:

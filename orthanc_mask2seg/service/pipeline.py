@@ -37,11 +37,15 @@ from orthanc_mask2seg.model import (
     Uid,
 )
 from orthanc_mask2seg.pacs.port import Archive
+from orthanc_mask2seg.service.companions import Companions, store_companions
 from orthanc_mask2seg.service.matching import Found, Matcher
 from orthanc_mask2seg.service.naming import naming_of
 from orthanc_mask2seg.service.reading import template_of
 from orthanc_mask2seg.service.sieve import passes_over
-from orthanc_mask2seg.service.storing import Gone, Keep, keep
+from orthanc_mask2seg.service.storing import Gone, Keep, NoteBeside, NotesBeside, keep
+
+PLANES_OF_OUTPUTS = 300
+"""What is made of one segment may take as long as so many planes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,7 +255,8 @@ def _convert_group(
     if isinstance(ended, Refusal):
         uids = tuple(f.image.series.series_instance_uid for f in kept)
         return (_refused(ended, uids, watch, kept[0]), *refused)
-    return (_stored(archive, ended, kept, [p.matched.stored for p in placed], task, watch), *refused)
+    pixels = [p.matched.stored for p in placed]
+    return (_stored(archive, ended, kept, pixels, template, task, settings, watch), *refused)
 
 
 def _place(archive: Archive, found: Found, settings: Settings, watch: _Stopwatch) -> Placed | Refusal:
@@ -294,7 +299,7 @@ def _convert_fractional(
         )
     if isinstance(ended, Refusal):
         return _refused(ended, uids, watch, found)
-    return _stored(archive, ended, [found], [values], task, watch)
+    return _stored(archive, ended, [found], [values], template, task, settings, watch)
 
 
 def _stored(
@@ -302,7 +307,9 @@ def _stored(
     ended: Converted,
     group: Sequence[Found],
     pixels: Sequence[Sequence[StoredArray]],
+    template: Dataset,
     task: Task,
+    settings: Settings,
     watch: _Stopwatch,
 ) -> Result:
     if not task.store:
@@ -320,9 +327,22 @@ def _stored(
             mask_series_uids=uids,
             seconds=watch.seconds,
         )
-    outputs = (_output(kept.receipt, hashlib.sha256(kept.content).hexdigest()),)
+    seg, beside = _output(kept.receipt, hashlib.sha256(kept.content).hexdigest()), Companions()
+    if len(settings.outputs) > 1:
+        pixel_bytes, planes = _size(group)
+        task.sized(pixel_bytes, planes + PLANES_OF_OUTPUTS * len(ended.segmentation.segments))
+        with watch.step("outputs"):
+            image = group[0].match.source
+            beside = store_companions(archive, settings, image, template, kept.content, seg, _noting(task))
     digests = tuple(digest_of_mask(planes) for planes in pixels)
-    return replace(_converted(ended, group, outputs, watch), mask_sha256=digests, earlier=kept.earlier)
+    result = _converted(ended, group, (seg, *beside.outputs), watch)
+    evidence = (*result.evidence, *beside.evidence)
+    return replace(result, mask_sha256=digests, evidence=evidence, earlier=kept.earlier)
+
+
+def _noting(task: Task) -> NoteBeside | None:
+    """Who remembers what is stored beside a segmentation, so that it goes with it."""
+    return task.keep.note_beside if isinstance(task.keep, NotesBeside) else None
 
 
 def digest_of_mask(planes: Sequence[StoredArray]) -> str:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
+from pydicom.errors import InvalidDicomError
 
+from orthanc_mask2seg.core.bounds import read_dicom
 from orthanc_mask2seg.core.census import Census
 from orthanc_mask2seg.core.geometry import planes_of, stack
 from orthanc_mask2seg.core.mask_planes import label_domain
 from orthanc_mask2seg.core.phases import phases
-from orthanc_mask2seg.core.pixels import decode, drop_unreadable
+from orthanc_mask2seg.core.pixels import READING_ERRORS, decode, drop_unreadable
 from orthanc_mask2seg.core.plane_headers import integer, is_localizer
 from orthanc_mask2seg.core.wording import counted, instance_of
+from orthanc_mask2seg.errors import ArchiveRejected
 from orthanc_mask2seg.model import ArchiveKey, ImageSeries, Reason, Refusal, Series
 from orthanc_mask2seg.pacs.port import Archive
 
@@ -178,9 +180,18 @@ def template_of(archive: Archive, source: ImageSeries) -> Dataset:
 
 
 def full_header(archive: Archive, instance: ArchiveKey) -> Dataset:
-    """Header of an instance with all that the file says, private elements included."""
-    header = dcmread(io.BytesIO(archive.content(instance)), stop_before_pixels=True, force=True)
-    drop_unreadable(header)
+    """Header of an instance with all that the file says, private elements included.
+
+    Raises
+    ------
+    ArchiveRejected
+        It is not readable as DICOM, or would take too much memory.
+    """
+    try:
+        header = read_dicom(archive.content(instance), stop_before_pixels=True)
+        drop_unreadable(header)
+    except (InvalidDicomError, *READING_ERRORS) as error:
+        raise ArchiveRejected(f"An image of the source cannot be read ({type(error).__name__})") from None
     return header
 
 

@@ -102,7 +102,7 @@ def _label(archive: Archive, result: Result, keys: _Keys) -> None:
 def _keep_provenance(archive: Archive, settings: Settings, result: Result, keys: _Keys, job_id: str) -> None:
     if result.outcome is not Outcome.CONVERTED:
         return
-    stored = [output for output in result.outputs if output.orthanc_id]
+    stored = [output for output in result.outputs if output.orthanc_id and output.kind == "SEG"]
     for output in stored:
         document = _provenance(settings, result, keys, job_id)
         document["segmentation"] = {

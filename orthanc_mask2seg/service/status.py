@@ -87,6 +87,10 @@ class ServiceState:
     ----------
     token
         What those must know who ask for work, where it is set.
+    names
+        Names that browsers may call the page by, beside those of this machine.
+    certificate_file, key_file
+        For TLS (PEM); '' for none.
     alarm
         Why the service is paused, if it is.
     """
@@ -98,6 +102,9 @@ class ServiceState:
     watcher: Callable[[], WatcherStatus]
     orders: Orders
     token: str = field(default="", repr=False)
+    names: tuple[str, ...] = ()
+    certificate_file: str = ""
+    key_file: str = ""
     alarm: Callable[[], Alarm | None] = lambda: None
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from orthanc_mask2seg.core.verify import same_but_for_software
 from orthanc_mask2seg.errors import NotInArchive, StoreMismatch
-from orthanc_mask2seg.model import EarlierOutput, Receipt, Segmentation, Series
+from orthanc_mask2seg.model import ArchiveKey, EarlierOutput, Receipt, Segmentation, Series, Uid
 from orthanc_mask2seg.pacs.port import Archive
 
 
@@ -38,6 +39,18 @@ class Gone:
 
 Keep = Callable[[Archive, Segmentation, Sequence[Series], Series], Kept | Gone]
 """Stores a segmentation of these masks, which lies on this source."""
+
+
+NoteBeside = Callable[[ArchiveKey, ArchiveKey, Uid, Uid], None]
+"""Is told, before it is stored, of what is made beside a segmentation: addresses of both, and its two UIDs."""
+
+
+@runtime_checkable
+class NotesBeside(Protocol):
+    """A `Keep` that remembers what is stored beside a segmentation."""
+
+    def note_beside(self, seg: ArchiveKey, key: ArchiveKey, sop_instance_uid: Uid, series_instance_uid: Uid) -> None:
+        """Remember it: it goes when the segmentation goes."""
 
 
 def keep(archive: Archive, segmentation: Segmentation, _masks: Sequence[Series], _source: Series) -> Kept:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
@@ -14,6 +15,18 @@ from orthanc_mask2seg.errors import Mask2SegError, NotInArchive
 from orthanc_mask2seg.jobs.port import Jobs
 from orthanc_mask2seg.model import ArchiveKey, Outcome, Refusal
 from orthanc_mask2seg.service.orders import Orders
+
+_NO_MARKUP = {ord(c): f"\\u{ord(c):04x}" for c in "<>&"}
+
+
+class AsciiJson(JSONResponse):
+    """JSON whose text steers no terminal: all that is not ASCII is escaped, and what markup is made of."""
+
+    def render(self, content: Any) -> bytes:
+        """Encode."""
+        text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+        return text.translate(_NO_MARKUP).encode()
+
 
 Answer = tuple[dict[str, Any], int]
 
@@ -58,6 +71,6 @@ def _route(parameter: str, answer: Callable[[str], Answer]) -> Callable[[Request
 
     async def route(request: Request) -> Response:
         document, status = await run_in_threadpool(asked, request.path_params[parameter])
-        return JSONResponse(document, status)
+        return AsciiJson(document, status)
 
     return route

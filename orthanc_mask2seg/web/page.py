@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import threading
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,17 +15,18 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orthanc_mask2seg.errors import ConfigurationError
 from orthanc_mask2seg.jobs.port import Job, JobState
 from orthanc_mask2seg.service.status import Page, ServiceState
-from orthanc_mask2seg.web.gate import Gate
-from orthanc_mask2seg.web.orders import OrderPages
+from orthanc_mask2seg.web.gate import Gate, KnownHosts, SmallBodies
+from orthanc_mask2seg.web.login import LoginPages
+from orthanc_mask2seg.web.orders import AsciiJson, OrderPages
+from orthanc_mask2seg.web.sessions import Sessions
 
 SHOWN = 100
 REFRESH_SECONDS = 5
@@ -33,9 +35,17 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
 }
+_WITH_TLS = {"Strict-Transport-Security": "max-age=31536000"}
+MOST_CONNECTIONS = 64
+MOST_HEADER_BYTES = 16 << 10
+IDLE_SECONDS = 5
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""Of TLS 1.2; those of 1.3 are all good."""
 
 
 def start(state: ServiceState, host: str, port: int) -> Page:
@@ -49,23 +59,38 @@ def start(state: ServiceState, host: str, port: int) -> Page:
     Raises
     ------
     ConfigurationError
-        The address is not of this machine alone and there is no token, or it is taken.
+        The address is not of this machine alone and there is no token or no TLS; it is taken; or the certificate
+        cannot be used.
     """
     loopback = is_loopback(host)
-    if not loopback and not state.token:
+    if not loopback and not (state.token and state.certificate_file):
         raise ConfigurationError(
             "StatusHost must be an address of this machine alone, such as 127.0.0.1",
-            hint="For another address set ServiceTokenFile, here and for the plugin.",
+            hint="For another address set StatusCertificateFile and ServiceTokenFile; the latter for the plugin, too.",
         )
-    listener = _listen(host, port)
+    own_names = [] if loopback else [host, socket.gethostname(), socket.getfqdn()]
     config = uvicorn.Config(
-        create_app(state, loopback=loopback),
+        create_app(state, loopback=loopback, names=own_names),
         log_config=None,
         access_log=False,
         lifespan="off",
+        ws="none",
         server_header=False,
         date_header=False,
+        proxy_headers=False,
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_keep_alive=IDLE_SECONDS,
+        h11_max_incomplete_event_size=MOST_HEADER_BYTES,
+        ssl_certfile=state.certificate_file or None,
+        ssl_keyfile=state.key_file or None,
+        ssl_ciphers=CIPHERS,
     )
+    try:
+        config.load()
+    except OSError as error:
+        what = error.strerror or type(error).__name__
+        raise ConfigurationError(f"StatusCertificateFile or StatusKeyFile cannot be used: {what}") from None
+    listener = _listen(host, port)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="status page", daemon=True)
     thread.start()
@@ -98,21 +123,28 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def create_app(state: ServiceState, *, loopback: bool = True) -> Starlette:
+def create_app(state: ServiceState, *, loopback: bool = True, names: Sequence[str] = ()) -> Starlette:
     """The page as an ASGI application.
 
     Parameters
     ----------
     loopback
-        Only this machine can reach it. Else everything but its health is for those who know the token.
+        Only this machine can reach it. Else, or where `state.names` says that a proxy is before it, everything but
+        its health is for those who know the token.
+    names
+        What else it is called.
     """
     pages, orders = _Pages(state), OrderPages(state.orders, state.jobs)
-    hosts = [Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]"])] if loopback else []
+    sessions = Sessions(state.token, secure=bool(state.certificate_file))
+    logins = LoginPages(sessions, pages.templates)
     return Starlette(
         routes=[
             Route("/", pages.index),
             Route("/style.css", pages.style),
             Route("/healthz", pages.health),
+            Route("/login", logins.form),
+            Route("/login", logins.log_in, methods=["POST"]),
+            Route("/logout", logins.log_out, methods=["POST"]),
             Route("/jobs", pages.jobs),
             Route("/jobs/{job_id}", orders.job),
             Route("/series/{key}", orders.series),
@@ -120,20 +152,27 @@ def create_app(state: ServiceState, *, loopback: bool = True) -> Starlette:
             Route("/studies/{key}", orders.study),
             Route("/studies/{key}/convert", orders.convert_study, methods=["POST"]),
         ],
-        middleware=[*hosts, Middleware(_SafeHeaders), Middleware(Gate, token=state.token, reading=loopback)],
+        middleware=[
+            Middleware(_SafeHeaders, headers=_HEADERS | (_WITH_TLS if sessions.secure else {})),
+            Middleware(KnownHosts, names=[*state.names, *names]),
+            Middleware(SmallBodies),
+            Middleware(Gate, sessions=sessions, token=bool(state.token), reading=loopback and not state.names),
+        ],
     )
 
 
 class _SafeHeaders:
     """Adds the headers that keep hostile text inert in a browser."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
+        self._app, self._headers = app, headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_HEADERS)
+                own = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    own.setdefault(name, value)
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
@@ -142,21 +181,21 @@ class _SafeHeaders:
 class _Pages:
     def __init__(self, state: ServiceState) -> None:
         self._state = state
-        self._templates = jinja2.Environment(
+        self.templates = jinja2.Environment(
             loader=jinja2.PackageLoader("orthanc_mask2seg.web"), autoescape=True, undefined=jinja2.StrictUndefined
         )
-        self._templates.filters["inert"] = inert
+        self.templates.filters["inert"] = inert
 
     async def index(self, _request: Request) -> Response:
         return HTMLResponse(await run_in_threadpool(self._index))
 
     async def style(self, _request: Request) -> Response:
-        source = await run_in_threadpool(self._templates.get_template, "style.css")
+        source = await run_in_threadpool(self.templates.get_template, "style.css")
         return Response(source.render(), media_type="text/css")
 
     async def health(self, _request: Request) -> Response:
         document = await run_in_threadpool(self._health)
-        return JSONResponse(document, 200 if document["status"] == "ok" else 503)
+        return AsciiJson(document, 200 if document["status"] == "ok" else 503)
 
     async def jobs(self, request: Request) -> Response:
         try:
@@ -164,9 +203,9 @@ class _Pages:
             offset = max(int(request.query_params.get("offset", 0)), 0)
             states = [JobState(name) for name in request.query_params.getlist("state")]
         except ValueError:
-            return JSONResponse({"error": "limit and offset are numbers, state is a state of a job"}, 400)
+            return AsciiJson({"error": "limit and offset are numbers, state is a state of a job"}, 400)
         found = await run_in_threadpool(self._state.jobs.list, limit, offset, states)
-        return JSONResponse({"jobs": [job.document() for job in found]})
+        return AsciiJson({"jobs": [job.document() for job in found]})
 
     def _health(self) -> dict[str, Any]:
         watcher = self._state.watcher()
@@ -181,7 +220,7 @@ class _Pages:
         }
 
     def _index(self) -> str:
-        return self._templates.get_template("index.html").render(
+        return self.templates.get_template("index.html").render(
             refresh=REFRESH_SECONDS,
             archive=self._state.archive,
             version=self._state.version,

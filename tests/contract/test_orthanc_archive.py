@@ -325,7 +325,7 @@ def test_redirects_are_refused(pretender: Pretender) -> None:
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(400, ArchiveRejected), (403, ArchiveDenied), (413, ArchiveRejected), (429, ArchiveBusy), (500, ArchiveBusy),
+    [(400, ArchiveRejected), (403, ArchiveDenied), (413, ArchiveRejected), (429, ArchiveBusy), (500, ArchiveFull),
      (503, ArchiveBusy), (507, ArchiveFull)],
 )  # fmt: skip
 def test_status_codes_become_our_faults(pretender: Pretender, status: int, kind: type[Mask2SegError]) -> None:

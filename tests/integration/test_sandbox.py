@@ -25,8 +25,11 @@ from orthanc_mask2seg.pacs.orthanc_rest import OrthancArchive
 from orthanc_mask2seg.service.orders import Steps
 from orthanc_mask2seg.service.sandbox import DEATHS_BEFORE_QUARANTINE, Sandbox
 from tests.builders import Grid, Study, image_series, mask_series, study, to_bytes
+from tests.integration.test_serve import Pacs, Service
 
 PATIENCE_S = 60
+WARM_PAGES = 35_000
+"""Resident memory of a worker that has imported highdicom and encoded once."""
 
 
 class Bench:
@@ -242,3 +245,35 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
     except FileNotFoundError:
         return False
+
+
+def test_a_service_with_a_hanging_job_ends_and_does_the_job_after_its_next_start(
+    orthanc: OrthancServer, tmp_path: Path
+) -> None:
+    """SIGTERM gives the job back and leaves no process behind."""
+    service, pacs = Service(tmp_path, orthanc), Pacs(orthanc)
+    service.start()
+    assert service.process is not None
+    pid = service.process.pid
+    [converting] = until(lambda: [w for w in workers_of(pid) if pages(w) > WARM_PAGES], "a warm worker")
+    workers = workers_of(pid)
+    os.kill(converting, signal.SIGSTOP)
+    made = study()
+    pacs.send(*(to_bytes(d) for d in (*made.image, *made.mask)))
+    until(lambda: [job["state"] for job in service.jobs()] == ["running"], "the job to begin")
+    assert service.end() == 0
+    until(lambda: not any(map(alive, workers)), "the end of the workers")
+    service.start()
+    try:
+        until(lambda: len(pacs.segs()) == 1, "the SEG")
+    finally:
+        service.end()
+
+
+def workers_of(pid: int) -> list[int]:
+    files = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for file in files for child in file.read_text().split()]
+
+
+def pages(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1])

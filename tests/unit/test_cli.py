@@ -54,7 +54,7 @@ def test_job_ids_are_never_cut(state: Path, monkeypatch: pytest.MonkeyPatch) -> 
     jobs = tuple(Job(id=f"{n}" * 24, request=request, state=JobState.FAILED, error=error) for n in range(3))
 
     class Reader:
-        def __init__(self, _state: Path) -> None:
+        def __init__(self, _state: Path, _url: str) -> None:
             pass
 
         def list(self, limit: int) -> tuple[Job, ...]:

@@ -154,6 +154,21 @@ def test_contract_commands_do_not_know_each_other_bites(copy: Copy) -> None:
     assert broken == {"Commands do not know each other"}
 
 
+@pytest.mark.parametrize(
+    ("path", "planted"),
+    [
+        ("outputs/regions.py", "from orthanc_mask2seg.outputs import report\n"),
+        ("outputs/rtstruct.py", "from orthanc_mask2seg.outputs import volumes\n"),
+        ("outputs/utils.py", "X = 1\n"),
+    ],
+    ids=["one-back", "sideways", "stray-file"],
+)
+def test_contract_each_output_is_made_by_itself_bites(copy: Copy, path: str, planted: str) -> None:
+    copy.plant(path, planted)
+    broken, _ = copy.broken_contracts()
+    assert broken == {"Each output is made by itself"}
+
+
 @pytest.mark.parametrize("name", WITHOUT_LAYERS)
 def test_contract_that_forbids_modules_bites_in_every_room_for_every_module(copy: Copy, name: str) -> None:
     rooms = [room.removeprefix(f"{PACKAGE}.") for room in CONTRACTS[name]["source_modules"]]
@@ -180,7 +195,12 @@ def test_contract_of_one_door_leaves_no_room_out(name: str, door: str) -> None:
 
 def test_every_contract_has_a_test_here() -> None:
     with_layers = {name for name, contract in CONTRACTS.items() if contract["type"] == "layers"}
-    assert with_layers == {"Imports point one way", "Commands do not know each other", "The core is one straight line"}
+    assert with_layers == {
+        "Imports point one way",
+        "Commands do not know each other",
+        "The core is one straight line",
+        "Each output is made by itself",
+    }
     assert all(CONTRACTS[name]["exhaustive"] for name in with_layers)
     assert with_layers | set(WITHOUT_LAYERS) == CONTRACTS.keys()
 
@@ -195,7 +215,7 @@ def test_make_lint_asks_every_gate_about_the_whole_tree() -> None:
 def test_continuous_integration_asks_make() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
     assert "set -euo pipefail" in script
-    assert [line for line in script if line.startswith("make ")] == ["make lint", "make test"]
+    assert [line for line in script if line.startswith("make ")] == ["make lint", "make test", "make audit"]
 
 
 def _imports(modules: list[str]) -> str:

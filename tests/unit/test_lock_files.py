@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 RUN = (ROOT / "requirements" / "run.lock").read_text(encoding="utf-8")
 DEV = (ROOT / "requirements" / "dev.lock").read_text(encoding="utf-8")
+AUDIT = (ROOT / "requirements" / "audit.lock").read_text(encoding="utf-8")
+FUZZ = (ROOT / "requirements" / "fuzz.lock").read_text(encoding="utf-8")
 
 
 NAME = r"[a-z0-9-]+(?:\[[a-z0-9,-]+\])?"
@@ -46,7 +48,12 @@ def test_developers_have_the_versions_that_run() -> None:
     assert pins(RUN) <= pins(DEV), "run make lock"
 
 
-@pytest.mark.parametrize("lock", [RUN, DEV], ids=["run", "dev"])
+@pytest.mark.parametrize(("lock", "name"), [(AUDIT, "audit"), (FUZZ, "fuzz")], ids=["audit", "fuzz"])
+def test_tools_apart_are_pinned_too(lock: str, name: str) -> None:
+    assert names(group(name)) <= {pin.partition("==")[0] for pin in pins(lock)}, "run make lock"
+
+
+@pytest.mark.parametrize("lock", [RUN, DEV, AUDIT, FUZZ], ids=["run", "dev", "audit", "fuzz"])
 def test_every_pin_has_hashes_and_no_address(lock: str) -> None:
     blocks = re.split(rf"^(?={NAME}==)", lock, flags=re.MULTILINE)[1:]
     assert len(blocks) == len(pins(lock))

@@ -268,13 +268,13 @@ def test_no_pixel_data_is_refused() -> None:
 
 def test_what_an_earlier_version_stored_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """An upgrade gives the same UIDs to the same segmentation; other content under them is still a fault."""
-    from orthanc_mask2seg.core import encode
+    from orthanc_mask2seg.core import template
     from orthanc_mask2seg.errors import StoreMismatch
 
     made = study()
     archive = made.archive()
     mask = archive.find_series(str(made.mask[0].SeriesInstanceUID))
-    monkeypatch.setattr(encode, "__version__", "0.0.1")
+    monkeypatch.setattr(template, "__version__", "0.0.1")
     old = pipeline.convert_series(archive, (mask,), Settings())
     monkeypatch.undo()
     new = pipeline.convert_series(archive, (mask,), Settings())

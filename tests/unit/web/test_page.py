@@ -106,9 +106,10 @@ def test_style_and_strange_hosts():
 
 
 def test_elsewhere_needs_a_token():
-    running = start(service(token="secret"), "0.0.0.0", 0)
-    running.stop()
-    app = TestClient(create_app(service(REFUSED, token="secret"), loopback=False), base_url="http://pacs.example")
+    app = TestClient(
+        create_app(service(REFUSED, token="secret"), loopback=False, names=["pacs.example"]),
+        base_url="http://pacs.example",
+    )
     assert app.get("/healthz").status_code == 200
     assert app.get("/jobs").status_code == 403
     assert app.get("/jobs", headers={"authorization": "Bearer secret"}).status_code == 200

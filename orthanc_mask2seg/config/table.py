@@ -1,27 +1,16 @@
-"""Settings: one table, one frozen value.
-
-The "Mask2Seg" section of Orthanc's own configuration file (comments allowed) is overridden by the environment: the
-setting `SettleSeconds` is `MASK2SEG_SETTLE_SECONDS` there. An unknown key is an error. Secrets may come from a file
-(`OrthancPasswordFile`).
-"""
+"""The table of settings: what each is called, what it means, in which unit, and what is allowed."""
 
 from __future__ import annotations
 
-import difflib
-import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
-import json5
-
-from orthanc_mask2seg.addresses import Destination, DestinationKind, DicomwebAddress, parse_destination
-from orthanc_mask2seg.core.rules import Rule, parse_rule
-from orthanc_mask2seg.core.viewers import DEFAULT_VIEWERS, parse_viewers
-from orthanc_mask2seg.errors import ConfigurationError
+from orthanc_mask2seg.addresses import Destination, DicomwebAddress, TlsFiles
+from orthanc_mask2seg.core.rules import Rule
+from orthanc_mask2seg.core.viewers import DEFAULT_VIEWERS
+from orthanc_mask2seg.outputs.presets import DEFAULT_PRESET, PRESETS, Interpolation
 
 SECTION = "Mask2Seg"
 ENVIRONMENT_PREFIX = "MASK2SEG_"
@@ -39,11 +28,15 @@ class Settings:
     service: str = ""
     service_token: str = ""
     service_token_file: str = ""
+    service_ca_file: str = ""
     orthanc_url: str = "http://127.0.0.1:8042"
     orthanc_authorization: str = ""
     orthanc_username: str = ""
     orthanc_password: str = ""
     orthanc_password_file: str = ""
+    orthanc_certificate_file: str = ""
+    orthanc_key_file: str = ""
+    orthanc_ca_file: str = ""
     dicomweb_url: str = ""
     dicomweb_username: str = ""
     dicomweb_password: str = ""
@@ -60,6 +53,9 @@ class Settings:
     history_days: float = 365.0
     status_host: str = "127.0.0.1"
     status_port: int = 8043
+    status_names: tuple[str, ...] = ()
+    status_certificate_file: str = ""
+    status_key_file: str = ""
     settle_seconds: float = 2.0
     partial_rest_seconds: float = 30.0
     poll_seconds: float = 0.25
@@ -86,6 +82,15 @@ class Settings:
     algorithm_name: str = "unspecified"
     name_from_patient_name: bool = False
     content_creator_name: str = "mask2seg^"
+    outputs: tuple[str, ...] = ("seg",)
+    radiomics_preset: str = DEFAULT_PRESET
+    radiomics_resample_mm: float = 0.0
+    radiomics_interpolation: str = ""
+    radiomics_range: tuple[float, ...] = ()
+    radiomics_outlier_sigma: float = 0.0
+    radiomics_bin_width: float = 0.0
+    radiomics_bins: int = 0
+    radiomics_aggregations: tuple[str, ...] = ()
     labels: bool = True
     log_level: str = "INFO"
 
@@ -93,6 +98,19 @@ class Settings:
         """Settings without the secrets."""
         shown = ((f.name, getattr(self, f.name)) for f in fields(self))
         return f"Settings({', '.join(f'{n}={v!r}' for n, v in shown if n not in SECRET)})"
+
+    def status_url(self, port: int) -> str:
+        """Address of the status page: by its first name, which its certificate should hold."""
+        name = self.status_names[0] if self.status_names and self.status_certificate_file else self.status_host
+        host = f"[{name}]" if ":" in name and not name.startswith("[") else name
+        return f"{'https' if self.status_certificate_file else 'http'}://{host}:{port}"
+
+    @property
+    def orthanc_tls(self) -> TlsFiles:
+        """What is trusted and shown where Orthanc's address begins with https."""
+        return TlsFiles(
+            certificate_file=self.orthanc_certificate_file, key_file=self.orthanc_key_file, ca_file=self.orthanc_ca_file
+        )
 
     @property
     def dicomweb(self) -> DicomwebAddress | None:
@@ -111,7 +129,7 @@ SECRET = frozenset(
         "database_url",
     }
 )
-_SECRET_FILES = {
+SECRET_FILES = {
     "orthanc_password_file": "orthanc_password",
     "service_token_file": "service_token",
     "database_url_file": "database_url",
@@ -159,7 +177,8 @@ def _is_url(value: str) -> bool:
     return value.startswith(("http://", "https://"))
 
 
-def _is_database_url(value: str) -> bool:
+def is_database_url(value: str) -> bool:
+    """Whether it is no address, or that of a PostgreSQL."""
     return not value or value.startswith(("postgresql://", "postgres://"))
 
 
@@ -171,11 +190,15 @@ SETTINGS = (
     ),
     Setting("ServiceToken", "", "What the plugin and a service elsewhere share. Better: ServiceTokenFile."),
     Setting("ServiceTokenFile", "path", "File that holds this token."),
+    Setting("ServiceCaFile", "path", "Authorities that may have signed its certificate (PEM), for Service with https."),
     Setting("OrthancUrl", "URL", "Address of Orthanc's REST API.", _is_url),
     Setting("OrthancAuthorization", "", "Authorization header in place of a user; the plugin sets it."),
     Setting("OrthancUsername", "", "User of Orthanc's REST API; empty for the first of RegisteredUsers, if any."),
     Setting("OrthancPassword", "", "Its password. Better: OrthancPasswordFile."),
     Setting("OrthancPasswordFile", "path", "File that holds the password."),
+    Setting("OrthancCertificateFile", "path", "Certificate that this client shows Orthanc (PEM), for mutual TLS."),
+    Setting("OrthancKeyFile", "path", "Its key (PEM), if it is not in the same file."),
+    Setting("OrthancCaFile", "path", "Authorities that may have signed Orthanc's certificate (PEM), no others."),
     Setting("DicomwebUrl", "URL", "Root of a DICOMweb archive, in place of Orthanc's REST API: see docs/dicomweb.md."),
     Setting("DicomwebUsername", "", "User of the DICOMweb archive (HTTP basic authentication)."),
     Setting("DicomwebPassword", "", "Its password. Better: DicomwebPasswordFile."),
@@ -191,12 +214,17 @@ SETTINGS = (
         "DatabaseUrl",
         "URL",
         "PostgreSQL for jobs and memory in place of a file in State: see docs/scale.md. Better: DatabaseUrlFile.",
-        _is_database_url,
+        is_database_url,
     ),
     Setting("DatabaseUrlFile", "path", "File that holds this address, which has a password in it."),
     Setting("HistoryDays", "days", "Ended jobs are forgotten after so long; what was converted is not.", _positive),
-    Setting("StatusHost", "", "Address that the status page listens on; not of this machine alone: with ServiceToken."),
+    Setting(
+        "StatusHost", "", "Address that the status page listens on; not of this machine alone: with TLS and a token."
+    ),
     Setting("StatusPort", "", "Port of the status page; 0 turns it off.", lambda v: 0 <= v <= 65535),
+    Setting("StatusNames", "list", "Names that browsers may call the status page by, beside those of this machine."),
+    Setting("StatusCertificateFile", "path", "Certificate of the status page (PEM): it is then served by TLS."),
+    Setting("StatusKeyFile", "path", "Its key (PEM), if it is not in the same file."),
     Setting("SettleSeconds", "s", "A complete mask that has been quiet for so long is converted.", _not_negative),
     Setting("PartialRestSeconds", "s", "A mask that lacks slices of its source waits so long for more.", _not_negative),
     Setting("PollSeconds", "s", "Time between two looks at Orthanc's journal.", _positive),
@@ -242,205 +270,34 @@ SETTINGS = (
     Setting("AlgorithmName", "", "Name of what drew the masks, unless they say it.", _is_long_string),
     Setting("NameFromPatientName", "", "PatientName may name the structure, as in 3D-IRCADb."),
     Setting("ContentCreatorName", "", "Who made the segmentations, where a mask does not say it: Family^Given."),
+    Setting(
+        "Outputs",
+        "list",
+        "What is made of each mask: seg, sr, csv, json, rtstruct, nrrd, nifti, preview, capture; see docs/outputs.md.",
+    ),
+    Setting(
+        "RadiomicsPreset",
+        "",
+        "How images are prepared for radiomics: slicer, or ibsi-a to ibsi-e; or none.",
+        PRESETS.__contains__,
+    ),
+    Setting("RadiomicsResampleMm", "mm", "Voxel size to resample to; 0: as the preset has it.", _not_negative),
+    Setting(
+        "RadiomicsInterpolation",
+        "",
+        "nearest, linear or spline; empty: as the preset has it.",
+        lambda v: not v or v in set(Interpolation),
+    ),
+    Setting("RadiomicsRange", "list", "Lowest and highest value of a region; empty: as the preset has it."),
+    Setting(
+        "RadiomicsOutlierSigma",
+        "",
+        "Values further from the mean than so many standard deviations are left out; 0: as the preset has it.",
+        _not_negative,
+    ),
+    Setting("RadiomicsBinWidth", "", "Width of grey levels; 0: as the preset has it.", _not_negative),
+    Setting("RadiomicsBins", "", "Number of grey levels; 0: as the preset has it.", _not_negative),
+    Setting("RadiomicsAggregations", "list", "Aggregations of texture; empty: as the preset has it."),
     Setting("Labels", "", "Label mask series in Orthanc 1.12 and later: mask2seg-mask, -converted, -refused."),
     Setting("LogLevel", "", "DEBUG, INFO, WARNING or ERROR.", lambda v: v in {"DEBUG", "INFO", "WARNING", "ERROR"}),
 )
-
-_BY_NAME = {setting.name: setting for setting in SETTINGS}
-_DEFAULTS = Settings()
-_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-
-
-def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings.
-
-    Parameters
-    ----------
-    path
-        Orthanc's configuration file; None for the defaults and the environment alone.
-    environ
-        The environment; that of the process by default.
-
-    Raises
-    ------
-    ConfigurationError
-        The file cannot be read, a key is unknown, or a value is not allowed.
-    """
-    environ = os.environ if environ is None else environ
-    document = {} if path is None else _read(path, environ)
-    return of_document(document, Path.cwd() if path is None else path.resolve().parent, environ)
-
-
-def of_document(document: Mapping[str, Any], base: Path, environ: Mapping[str, str]) -> Settings:
-    """Read the settings from Orthanc's configuration as it stands.
-
-    Parameters
-    ----------
-    base
-        Folder that relative paths start from.
-
-    Raises
-    ------
-    ConfigurationError
-        A key is unknown, or a value is not allowed.
-    """
-    values = _from_orthanc(document)
-    values |= _from_section(document.get(SECTION, {}), base)
-    values |= _from_environment(environ)
-    if values.get("enable") and "state" not in values:
-        values["state"] = str(base / _index_folder(document) / EMBEDDED_STATE)
-    settings = Settings(**values)
-    _check_archives(settings)
-    found: dict[str, Any] = {}
-    for file, secret in _SECRET_FILES.items():
-        if path := getattr(settings, file):
-            found[secret] = _secret(path, file)
-    if not _is_database_url(found.get("database_url", "")):
-        raise ConfigurationError(
-            "The file of DatabaseUrlFile must hold one address: postgresql://USER:PASSWORD@HOST/NAME"
-        )
-    return replace(settings, **found)
-
-
-def _check_archives(settings: Settings) -> None:
-    try:
-        archive = settings.dicomweb
-    except ValueError as error:
-        raise ConfigurationError(f"The DICOMweb archive (settings Dicomweb...): {error}") from None
-    labels = [destination.label for destination in settings.destinations]
-    if len(set(labels)) < len(labels):
-        raise ConfigurationError("Two destinations have the same name", hint='Give each a "Name" of its own.')
-    kinds = {destination.kind for destination in settings.destinations}
-    if archive is not None and kinds - {DestinationKind.DICOMWEB}:
-        raise ConfigurationError("Peers and modalities are Orthanc's: they are no destinations beside DicomwebUrl")
-
-
-def _index_folder(document: Mapping[str, Any]) -> str:
-    """Where Orthanc keeps its index, in its own words: it can write there, and it is backed up."""
-    return str(document.get("IndexDirectory") or document.get("StorageDirectory") or "OrthancStorage")
-
-
-def _read(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-        document = json5.loads(_substitute(text, environ))
-    except OSError as error:
-        raise ConfigurationError(f"{path.name} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigurationError(f"{path.name} is not valid JSON: {error}") from error
-    if not isinstance(document, dict) or not isinstance(document.get(SECTION, {}), dict):
-        raise ConfigurationError(f'{path.name}: the file and its "{SECTION}" section must be JSON objects')
-    return document
-
-
-def _substitute(text: str, environ: Mapping[str, str]) -> str:
-    """Replace ${NAME} and ${NAME:-default} as Orthanc does, so that one file serves both."""
-
-    def value(found: re.Match[str]) -> str:
-        return environ.get(found[1]) or found[2] or ""
-
-    return re.sub(r"\$\{(\w+)(?::-([^}]*))?\}", value, text)
-
-
-def _from_orthanc(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What Orthanc's own settings say of its address and its users."""
-    scheme = "https" if document.get("SslEnabled") else "http"
-    values: dict[str, Any] = {"orthanc_url": f"{scheme}://127.0.0.1:{document.get('HttpPort', 8042)}"}
-    users = document.get("RegisteredUsers")
-    if isinstance(users, dict) and users and document.get("AuthenticationEnabled", True):
-        values["orthanc_username"], values["orthanc_password"] = next(iter(users.items()))
-    return values
-
-
-def _from_section(section: Mapping[str, Any], base: Path) -> dict[str, Any]:
-    values = {}
-    for name, value in section.items():
-        setting = _BY_NAME.get(name)
-        if setting is None:
-            raise ConfigurationError(_unknown(f'"{SECTION}": "{name}"', name, _BY_NAME))
-        values[setting.field] = _checked(setting, value, f'"{SECTION}": "{name}"', base)
-        if setting.unit == "path" and values[setting.field] and value not in setting.words:
-            values[setting.field] = str(base / values[setting.field])
-    return values
-
-
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    by_variable = {setting.variable: setting for setting in SETTINGS}
-    values = {}
-    for variable, text in environ.items():
-        if not variable.startswith(ENVIRONMENT_PREFIX):
-            continue
-        setting = by_variable.get(variable)
-        if setting is None:
-            raise ConfigurationError(_unknown(f"environment variable {variable}", variable, by_variable))
-        values[setting.field] = _checked(setting, _parsed(setting, text), variable, Path.cwd())
-    return values
-
-
-def _unknown(what: str, name: str, known: Mapping[str, Setting]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"{what} is not a setting" + (f"; did you mean {close[0]}?" if close else "")
-
-
-def _parsed(setting: Setting, text: str) -> Any:
-    default = getattr(_DEFAULTS, setting.field)
-    try:
-        if isinstance(default, bool):
-            return _BOOLEANS[text.strip().lower()]
-        if isinstance(default, tuple):
-            return json5.loads(text)
-        return type(default)(text)
-    except (KeyError, ValueError) as error:
-        raise ConfigurationError(f"{setting.variable} must be of type {type(default).__name__}") from error
-
-
-def _checked(setting: Setting, value: Any, where: str, base: Path) -> Any:
-    default = getattr(_DEFAULTS, setting.field)
-    wanted = type(default)
-    if wanted is tuple:
-        return _list(setting, value, where, base)
-    if wanted is float and type(value) is int:
-        value = float(value)
-    if type(value) is not wanted:
-        raise ConfigurationError(f"{where} must be of type {wanted.__name__}")
-    if not setting.allowed(value):
-        shown = "" if setting.field in SECRET else f": {value!r}"
-        raise ConfigurationError(f"{where} has a value that is not allowed{shown}. {setting.help}")
-    return value
-
-
-def _several(value: Any, where: str, parse: Callable[[Any], Any]) -> tuple[Any, ...]:
-    if not isinstance(value, list):
-        raise ConfigurationError(f"{where} must be a list")
-    parsed = []
-    for number, document in enumerate(value, start=1):
-        try:
-            parsed.append(parse(document))
-        except ValueError as error:
-            raise ConfigurationError(f"{where}, number {number}: {error}") from error
-    return tuple(parsed)
-
-
-def _list(setting: Setting, value: Any, where: str, base: Path) -> tuple[Any, ...]:
-    if setting.name == "Viewers":
-        return _viewers(value, where)
-    parse = parse_rule if setting.name == "Rules" else partial(parse_destination, base=base)
-    return _several(value, where, parse)
-
-
-def _viewers(value: Any, where: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
-        raise ConfigurationError(f"{where} must be a list of names")
-    try:
-        parse_viewers(value)
-    except ValueError as error:
-        raise ConfigurationError(f"{where}: {error}") from error
-    return tuple(value)
-
-
-def _secret(path: str, field: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
-    except OSError as error:
-        name = next(setting.name for setting in SETTINGS if setting.field == field)
-        raise ConfigurationError(f"{name} cannot be read: {error.strerror}") from error

@@ -1,0 +1,1 @@
+"""Benchmarks against named peers, as ratios of one run."""

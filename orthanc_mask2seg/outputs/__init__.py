@@ -1,0 +1,1 @@
+"""What follows from a verified segmentation and its source: measurements, reports, contours, volumes, pictures."""

@@ -1,0 +1,214 @@
+"""A picture for the PACS that cannot show segmentations: three planes through each segment, with its outline.
+
+Text is drawn in, and none of it is of the patient: the segment's number, label and volume, and a scale.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+from pydicom import Dataset
+from pydicom.uid import SecondaryCaptureImageStorage
+from scipy import ndimage
+
+from orthanc_mask2seg.core.wording import counted
+from orthanc_mask2seg.model import ImageSeries, Refusal
+from orthanc_mask2seg.outputs.codes import HU, SUV
+from orthanc_mask2seg.outputs.companion import Companion, new_dataset, to_file
+from orthanc_mask2seg.outputs.descriptions import rgb
+from orthanc_mask2seg.outputs.intensities import Intensities
+from orthanc_mask2seg.outputs.measurements import volume_mm3
+from orthanc_mask2seg.outputs.regions import Region, Regions
+
+SERIES_NUMBER_OFFSET = 3000
+PANEL = 256
+"""Pixels of the side of a picture of one plane."""
+CAPTION = 22
+MOST_SEGMENTS = 40
+"""Rows of a sheet; further segments are counted."""
+BARS_MM = (100, 50, 20, 10, 5, 2, 1)
+WINDOWS = {HU: (-160.0, 240.0), SUV: (0.0, 10.0)}
+"""Lowest and highest value shown; of other units from the 1st to the 99th percentile."""
+
+Grey = npt.NDArray[np.float32]
+Inside = npt.NDArray[np.bool_]
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _View:
+    """One plane through a segment.
+
+    Attributes
+    ----------
+    down_mm, along_mm
+        Where rows and columns lie, increasing.
+    """
+
+    values: Grey
+    inside: Inside
+    down_mm: npt.NDArray[np.floating[Any]]
+    along_mm: npt.NDArray[np.floating[Any]]
+
+
+def write_png(regions: Regions, intensities: Intensities | Refusal) -> bytes | Refusal:
+    """The sheet as PNG.
+
+    Parameters
+    ----------
+    intensities
+        Of all planes of the source.
+    """
+    sheet = draw(regions, intensities)
+    if isinstance(sheet, Refusal):
+        return sheet
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write_capture(regions: Regions, intensities: Intensities | Refusal, template: Dataset) -> bytes | Refusal:
+    """The sheet as Secondary Capture (PS3.3 A.8.1)."""
+    sheet = draw(regions, intensities)
+    if isinstance(sheet, Refusal):
+        return sheet
+    companion = Companion(
+        kind="SC", seg=regions.seg, template=template, settings={}, series_number_offset=SERIES_NUMBER_OFFSET
+    )
+    data = new_dataset(companion, SecondaryCaptureImageStorage, "OT", "Preview of a segmentation")
+    data.ConversionType = "WSD"
+    data.ImageType = ["DERIVED", "SECONDARY"]
+    data.PatientOrientation = None
+    data.Laterality = None
+    data.BurnedInAnnotation = "NO"
+    data.SamplesPerPixel, data.PhotometricInterpretation, data.PlanarConfiguration = 3, "RGB", 0
+    data.Rows, data.Columns = sheet.height, sheet.width
+    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 8, 8, 7, 0
+    pixels = sheet.tobytes()
+    data.PixelData = pixels + b"\0" * (len(pixels) % 2)
+    data["PixelData"].VR = "OB"
+    return to_file(data)
+
+
+def draw(regions: Regions, intensities: Intensities | Refusal) -> Image.Image | Refusal:
+    """Draw the sheet: a row for each segment."""
+    if isinstance(intensities, Refusal):
+        return intensities
+    shown = regions.regions[:MOST_SEGMENTS]
+    left = len(regions.regions) - len(shown)
+    height = (PANEL + CAPTION) * len(shown) + (CAPTION if left else 0)
+    sheet = Image.new("RGB", (3 * PANEL, height))
+    pen = ImageDraw.Draw(sheet)
+    grey = _window(intensities)
+    for row, region in enumerate(shown):
+        top = row * (PANEL + CAPTION)
+        pen.text((4, top + 3), caption(region, regions.source), (255, 255, 255), _font())
+        for column, view in enumerate(views(region, regions.source, intensities)):
+            corner = (column * PANEL, top + CAPTION)
+            sheet.paste(_panel(view, grey, rgb(region.spec.recommended_display_cielab)), corner)
+    if left:
+        pen.text((4, height - CAPTION + 3), f"and {counted(left, 'more segment')}", (255, 255, 255), _font())
+    return sheet
+
+
+def caption(region: Region, source: ImageSeries) -> str:
+    """What is written above a row."""
+    volume = volume_mm3(region, source) / 1000
+    size = f"{volume:,.2f} ml" if np.isfinite(volume) else f"{region.count} voxels"
+    return f"{region.number}  {region.spec.label}  {size}"
+
+
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(13)
+
+
+def _window(intensities: Intensities) -> Callable[[Grey], npt.NDArray[np.uint8]]:
+    low, high = WINDOWS.get(intensities.unit) or _percentiles(intensities)
+
+    def grey(values: Grey) -> npt.NDArray[np.uint8]:
+        return np.asarray(np.clip((values - low) / max(high - low, 1e-6), 0, 1) * 255, np.uint8)
+
+    return grey
+
+
+def _percentiles(intensities: Intensities) -> tuple[float, float]:
+    low, high = np.percentile(np.stack([plane[::4, ::4] for plane in intensities.planes.values()]), (1, 99))
+    return float(low), float(high)
+
+
+def views(region: Region, source: ImageSeries, intensities: Intensities) -> tuple[_View, _View, _View]:
+    """Planes through the centroid: as the images lie, along their rows, and along their columns."""
+    places = np.argwhere(region.voxels) + region.corner
+    plane, row, column = (int(v) for v in np.rint(places.mean(axis=0)))
+    geometry = source.volume.planes[0].geometry
+    rows = np.arange(geometry.rows, dtype=np.float64) * geometry.pixel_spacing[0]
+    columns = np.arange(geometry.columns, dtype=np.float64) * geometry.pixel_spacing[1]
+    order = sorted(intensities.planes)
+    heights = np.array([source.volume.distances[i] for i in order])
+    mask = _full(region, geometry.rows, geometry.columns)
+    across = np.stack([intensities.planes[i][row, :] for i in order])
+    across_inside = np.stack([mask(i)[row, :] for i in order])
+    along = np.stack([intensities.planes[i][:, column] for i in order])
+    along_inside = np.stack([mask(i)[:, column] for i in order])
+    if source.volume.normal[2] > 0:  # the head is up
+        heights, across, across_inside = heights[::-1] * -1, across[::-1], across_inside[::-1]
+        along, along_inside = along[::-1], along_inside[::-1]
+    return (
+        _View(values=intensities.planes[plane], inside=mask(plane), down_mm=rows, along_mm=columns),
+        _View(values=across, inside=across_inside, down_mm=heights, along_mm=columns),
+        _View(values=along, inside=along_inside, down_mm=heights, along_mm=rows),
+    )
+
+
+def _full(region: Region, rows: int, columns: int) -> Callable[[int], Inside]:
+    _, r, c = region.box
+
+    def of(plane: int) -> Inside:
+        whole = np.zeros((rows, columns), bool)
+        if plane in region.planes:
+            whole[r, c] = region.voxels[plane - region.corner[0]]
+        return whole
+
+    return of
+
+
+def _panel(view: _View, grey: Callable[[Grey], npt.NDArray[np.uint8]], colour: Colour) -> Image.Image:
+    """One plane at its true proportions, the outline, and a scale."""
+    down, along, mm = _nearest(view)
+    values, inside = grey(view.values)[down][:, along], view.inside[down][:, along]
+    pixels = np.repeat(values[..., None], 3, axis=2)
+    pixels[inside & ~ndimage.binary_erosion(inside)] = colour
+    panel = Image.new("RGB", (PANEL, PANEL))
+    panel.paste(Image.fromarray(pixels), ((PANEL - len(along)) // 2, (PANEL - len(down)) // 2))
+    _scale(ImageDraw.Draw(panel), mm)
+    return panel
+
+
+def _nearest(view: _View) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], float]:
+    """Nearest row and column for each pixel of the panel, and mm of a pixel."""
+    spans = [_edges(axis) for axis in (view.down_mm, view.along_mm)]
+    mm = max(high - low for low, high in spans) / PANEL
+    found = []
+    for axis, (low, high) in zip((view.down_mm, view.along_mm), spans, strict=True):
+        centres = low + (np.arange(max(1, round((high - low) / mm))) + 0.5) * mm
+        between = (axis[1:] + axis[:-1]) / 2
+        found.append(np.searchsorted(between, centres))
+    return found[0], found[1], mm
+
+
+def _edges(axis: npt.NDArray[np.floating[Any]]) -> tuple[float, float]:
+    half = (float(axis[1] - axis[0]) / 2, float(axis[-1] - axis[-2]) / 2) if len(axis) > 1 else (0.5, 0.5)
+    return float(axis[0]) - half[0], float(axis[-1]) + half[1]
+
+
+def _scale(pen: ImageDraw.ImageDraw, mm: float) -> None:
+    bar = next((b for b in BARS_MM if b / mm <= PANEL / 3), BARS_MM[-1])
+    length = min(round(bar / mm), PANEL - 16)
+    pen.line([(8, PANEL - 8), (8 + length, PANEL - 8)], (255, 255, 255), 2)
+    pen.text((8, PANEL - 26), f"{bar} mm", (255, 255, 255), _font())

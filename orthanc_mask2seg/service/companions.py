@@ -1,0 +1,170 @@
+"""What is made of a segmentation once it is stored: each output is made, stored and reported by itself.
+
+A refusal or a fault of one never harms the segmentation nor the others. What exists already is stored again as the same
+bytes, so a job that runs twice leaves one bundle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from pydicom import Dataset
+
+from orthanc_mask2seg.config import Settings
+from orthanc_mask2seg.errors import Mask2SegError, NotSupported
+from orthanc_mask2seg.model import ImageSeries, OutputReport, Refusal
+from orthanc_mask2seg.outputs.kinds import NEED_PIXELS, OutputKind, parse_outputs, preset_of
+from orthanc_mask2seg.outputs.presets import Preset
+from orthanc_mask2seg.pacs.part10 import identity_of
+from orthanc_mask2seg.pacs.port import Archive
+from orthanc_mask2seg.service.storing import NoteBeside
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Companions:
+    """What was made beside a segmentation.
+
+    Attributes
+    ----------
+    evidence
+        What was refused, or failed, and why.
+    """
+
+    outputs: tuple[OutputReport, ...] = ()
+    evidence: tuple[str, ...] = ()
+
+
+def preset_of_settings(settings: Settings) -> Preset:
+    """How the settings prepare an image for radiomics."""
+    return preset_of(
+        settings.radiomics_preset,
+        resample_mm=settings.radiomics_resample_mm,
+        interpolation=settings.radiomics_interpolation,
+        bin_width=settings.radiomics_bin_width,
+        bins=settings.radiomics_bins,
+        value_range=settings.radiomics_range,
+        outlier_sigma=settings.radiomics_outlier_sigma,
+        aggregations=settings.radiomics_aggregations,
+    )
+
+
+def store_companions(
+    archive: Archive,
+    settings: Settings,
+    source: ImageSeries,
+    template: Dataset,
+    content: bytes,
+    stored: OutputReport,
+    note: NoteBeside | None = None,
+) -> Companions:
+    """Make and store all that the settings want beside a segmentation.
+
+    Parameters
+    ----------
+    template
+        Full header of one instance of the source.
+    content
+        The stored segmentation.
+    stored
+        Where it is.
+    note
+        Told of each object before it is stored.
+    """
+    kinds = [kind for kind in parse_outputs(settings.outputs) if kind is not OutputKind.SEG]
+    if not kinds:
+        return Companions()
+    from orthanc_mask2seg.outputs.regions import read_regions  # noqa: PLC0415
+
+    regions = read_regions(content, source, settings.position_tolerance_mm)
+    if isinstance(regions, Refusal):
+        return Companions(evidence=tuple(_said(kind, regions) for kind in kinds))
+    from orthanc_mask2seg.outputs.bundle import Ingredients, make  # noqa: PLC0415
+    from orthanc_mask2seg.service.measuring import reader_of  # noqa: PLC0415
+
+    preset = preset_of_settings(settings)
+    whole = bool({OutputKind.PREVIEW, OutputKind.CAPTURE} & set(kinds))
+    read = reader_of(archive, regions, preset, whole=whole) if NEED_PIXELS & set(kinds) else _nothing
+    ingredients = Ingredients(regions=regions, template=template, preset=preset, intensities=read)
+    found = Companions()
+    for kind in kinds:
+        found = _with(found, kind, lambda kind=kind: _store(archive, make(kind, ingredients), stored, note))  # type: ignore[misc]
+    if NEED_PIXELS & set(kinds):
+        notes = ingredients.measured().notes if {OutputKind.SR, OutputKind.CSV, OutputKind.JSON} & set(kinds) else ()
+        found = replace(found, evidence=(*found.evidence, *notes))
+    return found
+
+
+def _nothing() -> Refusal:
+    raise AssertionError("pixels are asked for by an output that does not need them")
+
+
+def _with(found: Companions, kind: OutputKind, work: Callable[[], OutputReport | Refusal]) -> Companions:
+    """What was found, and one more output."""
+    try:
+        made = work()
+    except Mask2SegError as error:
+        _log.warning("output %s could not be stored: %s", kind, error.code)
+        return replace(found, evidence=(*found.evidence, f"output {kind}: failed ({error.code})"))
+    except Exception as error:  # noqa: BLE001 - the segmentation is stored: no output may undo that
+        _log.exception("output %s could not be made", kind, exc_info=_without_message(error))
+        return replace(found, evidence=(*found.evidence, f"output {kind}: failed ({type(error).__name__})"))
+    if isinstance(made, Refusal):
+        return replace(found, evidence=(*found.evidence, _said(kind, made)))
+    return replace(found, outputs=(*found.outputs, made))
+
+
+def _without_message(error: Exception) -> Exception:
+    """The error with its place and without its words, which may quote values of files."""
+    return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)
+
+
+def _said(kind: OutputKind, refusal: Refusal) -> str:
+    return f"output {kind}: refused ({refusal.reason}): {refusal.detail}"
+
+
+def _store(archive: Archive, product: object, stored: OutputReport, note: NoteBeside | None) -> OutputReport | Refusal:
+    from orthanc_mask2seg.outputs.bundle import Product  # noqa: PLC0415
+
+    if isinstance(product, Refusal):
+        return product
+    assert isinstance(product, Product)
+    digest = hashlib.sha256(product.content).hexdigest()
+    if product.name:
+        return _attached(archive, product.kind, product.name, product.content, stored, digest)
+    if note is not None and stored.key is not None:
+        identity = identity_of(product.content)
+        address = archive.address_of(product.content)
+        note(stored.key, address, identity.sop_instance_uid, identity.series_instance_uid)
+    receipt = archive.store(product.content)
+    return OutputReport(
+        kind=product.kind,
+        sop_instance_uid=receipt.sop_instance_uid,
+        series_uid=receipt.series_instance_uid,
+        path=receipt.path,
+        orthanc_id=None if receipt.path or receipt.resource else receipt.key,
+        resource=receipt.resource,
+        sha256=digest,
+    )
+
+
+def _attached(
+    archive: Archive, kind: str, name: str, content: bytes, stored: OutputReport, digest: str
+) -> OutputReport:
+    """Keep a file beside the segmentation."""
+    place = archive.attach(stored, name, content)
+    if place is None:
+        raise NotSupported("This archive keeps no files beside a series")
+    is_path = stored.path is not None
+    return OutputReport(
+        kind=kind,
+        sop_instance_uid=stored.sop_instance_uid,
+        series_uid=stored.series_uid,
+        path=place if is_path else None,
+        attachment=None if is_path else place,
+        sha256=digest,
+    )
