@@ -572,7 +572,7 @@ def _mask_planes(archive: MemoryArchive, keys: tuple, result: Result) -> list[Pl
         planes = read_planes(files)
     except Exception:  # noqa: BLE001 - whatever pydicom or numpy says to attributes that are not there
         planes = []
-    if not planes or not all(np.isfinite(plane.position).all() for plane in planes):  # an empty one is read as NaN
+    if not planes or not all(map(_placed, planes)):
         source = [s for s in archive.all_series() if s.series_instance_uid == result.source_series_uid]
         held = {}
         for content in (archive.content(key) for series in source for key in series.instance_keys):
@@ -581,6 +581,12 @@ def _mask_planes(archive: MemoryArchive, keys: tuple, result: Result) -> list[Pl
             [_with_place(content, held[value_of(content, 0x00080018).rstrip(b"\0 ")]) for content in files]
         )
     return planes
+
+
+def _placed(plane: Plane) -> bool:
+    """Whether a plane says where it lies; what is empty is read as one NaN."""
+    said = zip((plane.position, plane.orientation, plane.spacing), PLACE.values(), strict=True)
+    return all(numbers.shape == (count,) and bool(np.isfinite(numbers).all()) for numbers, count in said)
 
 
 def _with_place(content: bytes, image: bytes) -> bytes:

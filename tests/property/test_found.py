@@ -278,3 +278,8 @@ def test_a_mask_that_is_all_foreign_has_the_background_of_its_own() -> None:
     from tests.mutations import one
 
     assert one(101005532)[3].kind == "exact"
+
+
+def test_an_orientation_that_is_empty_in_one_slice_is_that_of_the_image_with_its_uid() -> None:
+    """The oracle read it as one NaN; the slice lies where the image with its SOPInstanceUID lies."""
+    assert one(404001802)[3].kind == "exact"
