@@ -142,9 +142,18 @@ class Dispatch:
             job = self._jobs.get(seen.job_id)
             if job is None:
                 if self._ledger.seen(seen.series_key) == seen:
-                    self.forget(seen.series_key)
+                    self._ask_after_all(seen)
             elif job.state in _OVER:
                 self.job_ended(job.request, job.result or job.error or {"outcome": "failed"})
+
+    def _ask_after_all(self, seen: Seen) -> None:
+        """Ask for what was remembered, under the very name: an earlier job of the mask may have another one."""
+        for rested, study in ((False, ""), (True, ""), (True, seen.study_version)):
+            request = _request(seen, rested=rested, origin="study" if study else "watcher", study=study)
+            if request.key == seen.job_id:
+                self._jobs.enqueue(request)
+                return
+        self.forget(seen.series_key)
 
     def recheck_all(self) -> None:
         """Look again at every study with a refused mask, a few at a time."""
@@ -165,9 +174,9 @@ def _settled(seen: Seen) -> bool:
     return seen.verdict in {Verdict.CONVERTED, Verdict.ENQUEUED}
 
 
-def _request(series: Series, *, rested: bool, origin: str = "watcher", study: str = "") -> JobRequest:
+def _request(series: Series | Seen, *, rested: bool, origin: str = "watcher", study: str = "") -> JobRequest:
     return JobRequest(
-        series_key=series.key,
+        series_key=series.key if isinstance(series, Series) else series.series_key,
         series_instance_uid=series.series_instance_uid,
         study_instance_uid=series.study_instance_uid,
         version=series.version,

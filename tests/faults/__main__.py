@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2] / "scripts")]
 
-from tests.faults.battery import NAMES, Battery, Options, Report  # noqa: E402 - see above
+from tests.faults.battery import CALM_SECONDS, NAMES, Battery, Options, Report  # noqa: E402 - see above
 
 
 def table(report: Report) -> str:
@@ -33,7 +33,9 @@ def main() -> int:
     parser.add_argument("--bug", default="")
     parser.add_argument("--watcher", choices=("service", "naive"), default="service")
     parser.add_argument("--without", default="", help="names of faults to leave out, with commas")
-    parser.add_argument("--calm", type=float, default=240.0, help="longest wait for all to be right, s")
+    parser.add_argument("--setting", action="append", default=[], help="NAME=SECONDS, of the service")
+    parser.add_argument("--per-act", type=int, default=6, help="faults of requests for each of the greater faults")
+    parser.add_argument("--calm", type=float, default=CALM_SECONDS, help="so long what is wrong may stay so, s")
     parser.add_argument("--folder", type=Path, help="kept; by default a temporary one")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and nothing is left behind
@@ -41,8 +43,9 @@ def main() -> int:
         options = Options(
             folder=(arguments.folder or Path(temporary)).absolute(), masks=arguments.masks,
             faults=arguments.faults or 2 * arguments.masks, seed=arguments.seed, setup=arguments.setup,
-            bug=arguments.bug, calm=arguments.calm, watcher=arguments.watcher,
-            without=frozenset(filter(None, arguments.without.split(","))),
+            bug=arguments.bug, calm=arguments.calm, per_act=arguments.per_act,
+            settings={name: float(value) for name, value in (s.split("=") for s in arguments.setting)},
+            watcher=arguments.watcher, without=frozenset(filter(None, arguments.without.split(","))),
             say=lambda text: print(text, flush=True),
         )  # fmt: skip
         print(f"seed {options.seed}, setup {options.setup}", flush=True)

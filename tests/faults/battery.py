@@ -8,6 +8,7 @@ together; then nothing is broken any more, and what is not right after a while w
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 import time
@@ -42,10 +43,8 @@ AHEAD = 25
 """Masks that are sent before there are faults in proportion."""
 STEP_SECONDS = 12.0
 """Longest wait for a service to come to a step."""
-FAULTS_PER_ACT = 6
-"""Of so many faults one is of the greater ones: deaths, full disks, jumps of the clock."""
-CALM_SECONDS = 240.0
-"""Longest wait, after the last fault, for all to be right."""
+CALM_SECONDS = 120.0
+"""So long nothing may change, after the last fault, for what is not right to be lost."""
 JUMPS = (-86400 * 400, -7200, -60, 60, 3600, 86400, 86400 * 400)
 
 
@@ -69,7 +68,10 @@ class Options:
     without
         Names of faults that are left out.
     calm, still
-        Longest wait, after the last fault, for all to be right, and how long it has to stay so, s.
+        How long what is not right may stay as it is before it counts, after the last fault; and how long what is
+        right has to stay so, s.
+    per_act
+        Of so many faults one is of the greater ones: deaths, full disks, jumps of the clock.
     """
 
     folder: Path
@@ -83,6 +85,7 @@ class Options:
     without: frozenset[str] = frozenset()
     calm: float = CALM_SECONDS
     still: float = 12.0
+    per_act: int = 6
     say: Callable[[str], None] = print
 
 
@@ -209,7 +212,7 @@ class Battery:
         told = 0.0
         acted = 0
         while self.tally.total < self.options.faults or self.feeder.is_alive():
-            if acted * FAULTS_PER_ACT <= self.tally.total:
+            if acted * self.options.per_act <= self.tally.total:
                 next(acts)()
                 acted += 1
             for service in self.services:
@@ -341,11 +344,12 @@ class Battery:
 
     def _calm(self) -> Verdict:
         """Wait until all is right and stays so."""
-        end = time.monotonic() + self.options.calm
-        verdict = self._judged()
-        while not verdict.right and time.monotonic() < end:
+        verdict, moved = self._judged(), time.monotonic()
+        while not verdict.right and time.monotonic() - moved < self.options.calm:
             time.sleep(8)
-            verdict = self._judged()
+            before, verdict = verdict, self._judged()
+            if verdict.lines() != before.lines():
+                moved = time.monotonic()
         time.sleep(self.options.still)
         return self._judged(last=True)
 
@@ -358,6 +362,9 @@ class Battery:
             digests = self.pacs.digests() if last else None
         except requests.RequestException as error:
             return Verdict(lost=[f"Orthanc does not answer: {type(error).__name__}"])
+        if last:
+            for number, history in enumerate(histories):
+                (self.folder / f"history{number}.json").write_text(json.dumps(history, indent=1))
         stores = [store for service in self.services for store in service.proxy.stores] if last else []
         settle = {**SETTINGS, **self.options.settings}["SettleSeconds"] - 0.5
         return judge(self.feeder.begun, segmentations, histories, digests, stores, settle)

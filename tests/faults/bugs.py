@@ -45,7 +45,7 @@ class Bug:
     without
         Faults that are left out of the battery, so that the bug and nothing else shows.
     options
-        Of the simulation, likewise.
+        Further words of the command.
     """
 
     says: str
@@ -55,6 +55,7 @@ class Bug:
     settings: Mapping[str, Any] = field(default_factory=dict)
     without: frozenset[str] = frozenset()
     options: tuple[str, ...] = ()
+    setup: str = "sqlite"
     masks: int = 16
     faults: int = 60
 
@@ -205,12 +206,16 @@ BUGS: dict[str, Bug] = {
         module="orthanc_mask2seg.service.settle",
         spoil=_no_settle,
         seen_by=BATTERY,
+        settings={"SettleSeconds": 8.0, "PartialRestSeconds": 16.0},
+        faults=10,
     ),
     "random UIDs": Bug(
         says="the same mask gets other UIDs each time",
         module="orthanc_mask2seg.core.source_images",
         spoil=_random_uids,
         seen_by=BATTERY,
+        setup="race",
+        faults=20,
     ),
     "no proof": Bug(
         says="what was stored is not compared", module="orthanc_mask2seg.pacs.orthanc_rest", spoil=_no_proof,
@@ -242,7 +247,8 @@ BUGS: dict[str, Bug] = {
         module="orthanc_mask2seg.service.daemon",
         spoil=_power_cuts_count,
         seen_by=BATTERY,
-        faults=100,
+        options=("--per-act", "1"),
+        faults=80,
     ),
 }  # fmt: skip
 
@@ -286,7 +292,16 @@ def caught(name: str, folder: Path, *, histories: int = 3000) -> str:
         environment["FAULTS_BUG"] = name
     else:
         words = ["tests.faults", "--bug", name, "--masks", str(bug.masks), "--faults", str(bug.faults), "--calm", "60"]
-        words += ["--folder", str(folder), "--without", ",".join(["clock", *bug.without])]
+        words += [f"--setting={name}={value}" for name, value in bug.settings.items()]
+        words += [
+            *bug.options,
+            "--setup",
+            bug.setup,
+            "--folder",
+            str(folder),
+            "--without",
+            ",".join(["clock", *bug.without]),
+        ]
     done = subprocess.run(
         [sys.executable, "-m", *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )

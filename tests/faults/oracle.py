@@ -18,6 +18,7 @@ import numpy as np
 import requests
 from pydicom import Dataset, dcmread
 
+from tests.faults.plan import orthanc_id
 from tests.faults.proxy import Store
 from tests.faults.stories import Mask, Points, Story, comparable
 from tests.frames import frames_of
@@ -86,12 +87,12 @@ class Pacs:
         self._read = found
         return list(found.values())
 
-    def digests(self) -> Counter[str]:
-        """SHA-1 of every file that is no segmentation."""
+    def digests(self) -> dict[str, str]:
+        """Orthanc's name of every file that is no segmentation, and its SHA-1."""
         segs = set(self._read)
         others = [i for i in self._get("/instances").json() if i not in segs]
         with ThreadPoolExecutor(4) as pool:
-            return Counter(pool.map(self._digest, others))
+            return dict(zip(others, pool.map(self._digest, others), strict=True))
 
     def _digest(self, instance: str) -> str:
         return digest(self._get(f"/instances/{instance}/file").content)
@@ -110,7 +111,7 @@ def judge(
     stories: Iterable[Story],
     segmentations: Iterable[tuple[str, Points]],
     histories: Sequence[History],
-    digests: Counter[str] | None = None,
+    digests: Mapping[str, str] | None = None,
     stores: Iterable[Store] = (),
     settle: float = 1.0,
 ) -> Verdict:
@@ -189,11 +190,17 @@ def _judge_end(name: str, mask: Mask, histories: Sequence[History], verdict: Ver
             verdict.lost.append(f"{name}: there is a SEG, and the history says {said}")
 
 
-def _judge_files(stories: Iterable[Story], digests: Counter[str], verdict: Verdict) -> None:
-    wanted = Counter(digest(file) for story in stories for file in story.standing)
-    missing, more = wanted - digests, digests - wanted
-    verdict.lost += [f"{missing.total()} files that were sent are not there as they were sent"] if missing else []
-    verdict.wrong += [f"{more.total()} files are there that nobody sent so"] if more else []
+def _judge_files(stories: Iterable[Story], digests: Mapping[str, str], verdict: Verdict) -> None:
+    left = dict(digests)
+    for story in stories:
+        name = f"story {story.number} ({story.kind})"
+        for file in story.standing:
+            there = left.pop(orthanc_id(file), None)
+            if there is None:
+                verdict.lost.append(f"{name}: a file that was sent is not there")
+            elif there != digest(file):
+                verdict.wrong.append(f"{name}: a file has other bytes than were sent last")
+    verdict.wrong += [f"{instance} is there, and nobody sent it" for instance in left]
 
 
 def _judge_stores(stories: Iterable[Story], stores: Iterable[Store], settle: float, verdict: Verdict) -> None:

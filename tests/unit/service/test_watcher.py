@@ -149,6 +149,25 @@ def test_dying_while_a_job_is_asked_for_leaves_one_job(scene, moment):
     assert {key for key, _ in scene.asked} == {"mask"}
 
 
+def test_dying_while_a_refused_mask_is_asked_for_again_loses_nothing(scene):
+    """Its first job is over, and asked for by that name again it would never run."""
+    scene.index.put("mask", 10)
+    scene.pass_time(40)
+    [first] = scene.queue.asked
+    document = scene.queue.end(first, "refused", "no_source_in_study")
+    scene.watcher.job_ended(first, document)
+    scene.index.put("ct", 10)
+    scene.queue.before_asking = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        scene.pass_time(30)
+    scene.queue.before_asking = None
+    scene.start()
+    scene.pass_time(60)
+    again = scene.queue.asked[-1]
+    assert (again.key != first.key, again.origin) == (True, "study")
+    assert scene.ledger.seen("mask").job_id == again.key
+
+
 def test_the_cursor_stays_before_what_is_not_dealt_with(scene):
     scene.index.put("ct", 10)
     scene.pass_time(5)
