@@ -654,7 +654,7 @@ def _backgrounds(truth: dict, plane: Plane, background: int, *, rescaled: bool) 
 def _bits_read(header: Dataset) -> int:
     """BitsStored of an image of one sample, 16 where it says nothing of use."""
     bits = header.get("BitsStored")
-    return bits if bits in {8, 12, 16} and header.get("SamplesPerPixel") == 1 else 16
+    return bits if isinstance(bits, int) and 1 <= bits <= 16 and header.get("SamplesPerPixel") == 1 else 16
 
 
 def _wrong_identity(seg: Seg, mask: Sequence[Plane], image: Sequence[Plane]) -> str:

@@ -285,3 +285,10 @@ def test_an_orientation_that_is_empty_in_one_slice_is_that_of_the_image_with_its
     from tests.mutations import one
 
     assert one(404001802)[3].kind == "exact"
+
+
+def test_the_background_of_which_seven_bits_are_read_is_known() -> None:
+    """-1024 and -1023 of which every slice says BitsStored 7 are 0 and 1."""
+    from tests.mutations import one
+
+    assert one(404004831)[3].kind == "exact"
