@@ -14,6 +14,7 @@ import highdicom as hd
 import numpy as np
 import SimpleITK as sitk
 from pydicom import Dataset, dcmread
+from pydicom.uid import SegmentationStorage
 
 CELL_MM = 0.25
 """Places are compared on a grid of this width, which is below every pixel spacing of the cases."""
@@ -145,3 +146,11 @@ def inherited(path: Path) -> set[str]:
 
 def header(path: Path) -> Dataset:
     return dcmread(path, stop_before_pixels=True)
+
+
+def in_a_known_class(seg: Path, copy: Path) -> Path:
+    """The same under the older class of segmentations: what is of patient and study is the same in both."""
+    data = dcmread(seg)
+    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = SegmentationStorage
+    data.save_as(copy)
+    return copy

@@ -176,9 +176,13 @@ def read_file(path: Path) -> Dataset:
     OSError
         The file cannot be opened or read.
     """
-    with _WatchedFile(io.FileIO(str(path))) as file:
+    with path.open("rb") as file:
         try:
             check_inflated(file)
+        except DICOM_FAULTS as error:
+            raise UnreadableError(f"cannot be parsed ({type(error).__name__})") from None
+    with _WatchedFile(io.FileIO(str(path))) as file:
+        try:
             header = pydicom.dcmread(file, stop_before_pixels=True, force=True)
             whole = not file.short and _pixels_are_whole(file, header)
             _slim(header)

@@ -10,12 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from pydicom import dcmread
-from pydicom.uid import SegmentationStorage
 
 from orthanc_mask2seg.config import Settings
 from tests.inside import convert_inside
-from tests.truth import Case, cases, complaints, header, read_with_dcmqi, read_with_highdicom, same
+from tests.truth import Case, cases, complaints, header, in_a_known_class, read_with_dcmqi, read_with_highdicom, same
 
 LABEL_MAP_SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
 NAMES = [
@@ -72,14 +70,6 @@ def test_checkers_have_nothing_to_say(
 def excused(case: Case, dciodvfy: Path) -> set[str]:
     """What the checker says of the source word for word, for the same value of the same attribute."""
     return complaints(dciodvfy, case.source_files()[0])
-
-
-def in_a_known_class(seg: Path, copy: Path) -> Path:
-    """The same under the older class of segmentations: what is of patient and study is the same in both."""
-    data = dcmread(seg)
-    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = SegmentationStorage
-    data.save_as(copy)
-    return copy
 
 
 def unknown_to_the_checker(seg: Path) -> set[str]:

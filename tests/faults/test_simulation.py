@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,8 +16,12 @@ PER_TEST = 50
 
 
 @pytest.fixture(autouse=True)
-def quiet() -> None:
-    logging.getLogger("orthanc_mask2seg").setLevel(logging.CRITICAL)
+def quiet() -> Iterator[None]:
+    logger = logging.getLogger("orthanc_mask2seg")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    yield
+    logger.setLevel(before)
 
 
 @pytest.mark.parametrize("first", range(0, HISTORIES, PER_TEST))

@@ -7,7 +7,7 @@ import io
 import random
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.datadict import DicomDictionary
@@ -289,12 +289,21 @@ def codestream(data: Dataset, dice: Dice) -> Dataset:
 def many(data: Dataset, dice: Dice) -> Dataset:
     """Every attribute that there is, with text in it."""
     chosen = dice.sample(sorted(DicomDictionary), 400)
+    data.SpecificCharacterSet = "ISO_IR 192"
+    plain = [text for text in TEXTS[:8] if text.isascii()]
     for tag in chosen:
         vr, _, _, _, keyword = DicomDictionary[tag]
         if vr in _TEXT_VRS and keyword and tag >> 16 > 0x0008 and tag >> 16 != 0x0028 and not keyword.endswith("UID"):
-            data.add_new(tag, "UC", dice.choice(NUMBERS if vr in {"DS", "IS"} else TEXTS[:8]).replace("\\", "/"))
+            data.add_new(tag, "UC", dice.choice(_texts(vr, plain)).replace("\\", "/"))
             data[tag].VR = "LO" if vr == "PN" else vr
     return data
+
+
+def _texts(vr: str, plain: Sequence[str]) -> Sequence[str]:
+    """What can be written as a value of this VR: SpecificCharacterSet is for some only (PS3.5 section 6.1.2.3)."""
+    if vr in {"DS", "IS"}:
+        return NUMBERS
+    return TEXTS[:8] if vr in {"LO", "LT", "PN", "SH", "ST", "UC", "UT"} else plain
 
 
 def mutated(data: Dataset, dice: Dice) -> bytes:

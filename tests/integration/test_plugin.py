@@ -196,7 +196,7 @@ def test_orthanc_that_is_restarted_at_once_waits_for_the_service_before(make: Ma
     server.kill()
     server.ready()
     assert server.service_pids() != [first]
-    assert not alive(first)
+    until(lambda: not alive(first), "the end of the old service, which has given the folder back")
 
 
 def test_an_exception_in_a_callback_stays_there(make: Make, tmp_path: Path) -> None:

@@ -19,6 +19,11 @@ import requests
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def _heed_ctrl_c() -> None:
+    """Else the tests fail where they run behind `&`: a shell lets such programs ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Run:
     """A running scripts/run.py."""
 
@@ -32,7 +37,12 @@ class Run:
         self._output = folder / "printed"
         words = [sys.executable, ROOT / "scripts" / "run.py", "-c", self.configuration]
         with self._output.open("wb") as output:
-            self.process = subprocess.Popen(words, stdout=output, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(
+                words,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                preexec_fn=_heed_ctrl_c,  # noqa: PLW1509 - no thread of ours holds a lock here
+            )
 
     @property
     def printed(self) -> str:
