@@ -227,7 +227,7 @@ def _summary(candidate: Candidate) -> str:
 
 def _ambiguous(good: Sequence[Weighed], candidates: tuple[Candidate, ...]) -> Refusal:
     phases = [w.source.phase for w in good if w.source.phase]
-    if len({w.candidate.series_instance_uid for w in good}) == 1:
+    if phases and len({w.candidate.series_instance_uid for w in good}) == 1:
         return Refusal(
             reason=Reason.AMBIGUOUS_SOURCE,
             detail=f"{len(good)} stacks of one series fit the mask equally well: {', '.join(phases)}.",

@@ -145,7 +145,7 @@ def _plane(data: Dataset, item: Dataset | None, number: int, values: np.ndarray,
     def of(sequence: str, keyword: str) -> np.ndarray:
         if item is not None:
             for group in (item, (data.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]):
-                if sequence in group:
+                if sequence in group and keyword in group[sequence].value[0]:
                     return np.array(group[sequence].value[0][keyword].value, float)
         return np.array(data[keyword].value, float)
 

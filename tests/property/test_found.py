@@ -292,3 +292,19 @@ def test_the_background_of_which_seven_bits_are_read_is_known() -> None:
     from tests.mutations import one
 
     assert one(404004831)[3].kind == "exact"
+
+
+def test_two_series_of_one_uid_that_fit_alike_are_refused() -> None:
+    """A source that was torn apart by its attributes: two series of the archive, one SeriesInstanceUID, no phases."""
+    from tests.mutations import one
+
+    for seed in (404005857, 404005860):
+        verdict = one(seed)[3]
+        assert (verdict.kind, verdict.detail) == ("refused", "ambiguous_source")
+
+
+def test_a_spacing_that_slid_out_of_its_functional_group_is_read_where_it_is() -> None:
+    """Bytes were inserted before it, and the item ends too early: PixelSpacing stands beside the sequence."""
+    from tests.mutations import one
+
+    assert one(404007986)[3].kind == "exact"
