@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.battery import Battery, Options
-from tests.faults.bugs import BATTERY, BUGS, caught
+from tests.faults.bugs import BUGS, caught
 
 
 def test_nothing_is_lost_nothing_is_duplicated_nothing_is_wrong(tmp_path: Path) -> None:
@@ -32,6 +32,6 @@ def test_the_program_that_everybody_writes_first_loses_and_duplicates(tmp_path: 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", [name for name, bug in BUGS.items() if bug.seen_by == BATTERY])
-def test_a_bug_is_seen(name: str, tmp_path: Path) -> None:
-    assert caught(name, tmp_path), BUGS[name].says
+def test_a_bug_is_seen(tmp_path: Path) -> None:
+    """One of those that the simulation cannot see; `make faults-bugs` builds in all of them, which takes long."""
+    assert caught("flipped", tmp_path), BUGS["flipped"].says
