@@ -79,7 +79,7 @@ def match(
     Returns
     -------
     Match, or Refusal
-        `no_source_in_study`, `patient_mismatch`, `geometry_mismatch` or `ambiguous_source`.
+        `no_source_in_study`, `patient_mismatch`, `geometry_mismatch`, `ambiguous_source` or `duplicate_positions`.
     """
     out = tuple(_unusable(series, refusal) for series, refusal in unusable)
     if not sources:
@@ -103,8 +103,36 @@ def match(
     rivals = [w for w in good[1:] if best.score - w.score < CLEAR_LEAD and (best.resampled or not w.resampled)]
     if rivals:
         return _ambiguous([best, *rivals], candidates)
+    if not best.resampled and (twice := _on_one_plane(best)):
+        return _two_on_one_plane(mask, twice, candidates, tolerance)
     missing = 0 if best.resampled else len(best.source.volume.planes) - len({p.source_plane for p in best.pairs})
     return Match(source=best.source, pairs=best.pairs, missing=missing, candidates=candidates, resampled=best.resampled)
+
+
+def _on_one_plane(best: Weighed) -> tuple[Pair, ...]:
+    """The first planes of the mask that lie on one plane of the source, each within the tolerance of it."""
+    first: dict[int, Pair] = {}
+    for pair in best.pairs:
+        if pair.source_plane in first:
+            return first[pair.source_plane], pair
+        first[pair.source_plane] = pair
+    return ()
+
+
+def _two_on_one_plane(
+    mask: ImageSeries, pairs: Sequence[Pair], candidates: tuple[Candidate, ...], tolerance: float
+) -> Refusal:
+    places = [mask.volume.planes[pair.mask_plane].geometry.position for pair in pairs]
+    return Refusal(
+        reason=Reason.DUPLICATE_POSITIONS,
+        detail="Two images of the mask lie on the same image of its source.",
+        hint="Send each position once, or lower the setting PositionToleranceMm.",
+        evidence=tuple(
+            f"an image at ({', '.join(f'{v:.3f}' for v in place)}) mm, within {tolerance:g} mm of the same image"
+            for place in places
+        ),
+        candidates=candidates,
+    )
 
 
 def refers_to(a: ImageSeries, b: ImageSeries, shared: Collection[Uid] = ()) -> bool:

@@ -131,6 +131,8 @@ def _with_syntax(data: FileDataset) -> FileDataset:
         implicit, little = data.original_encoding
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
         data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+    if "ExtendedOffsetTable" in data and not data.file_meta.TransferSyntaxUID.is_encapsulated:
+        del data.ExtendedOffsetTable  # it says nothing of pixels that are not compressed, and pydicom stumbles over it
     return data
 
 

@@ -308,3 +308,17 @@ def test_a_spacing_that_slid_out_of_its_functional_group_is_read_where_it_is() -
     from tests.mutations import one
 
     assert one(404007986)[3].kind == "exact"
+
+
+def test_two_planes_on_one_plane_of_the_source_are_refused() -> None:
+    """They lie 0.051 mm apart, each within 0.05 mm of the image between them: only the verification saw it."""
+    from tests.mutations import one
+
+    verdict = one(505005783)[3]
+    assert (verdict.kind, verdict.detail) == ("refused", "duplicate_positions")
+
+
+def test_a_table_of_offsets_says_nothing_of_pixels_that_are_not_compressed() -> None:
+    from tests.mutations import one
+
+    assert one(505009441)[3].kind == "resampled"
