@@ -28,6 +28,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
+    JPEGLSLossless,
     JPEGLSNearLossless,
     RLELossless,
 )
@@ -40,6 +41,9 @@ PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 _TELLING_GROUPS = frozenset({0x0020, 0x0028})
 _PATIENT_ID = 0x00100020
+
+_JPEG_LS = frozenset({JPEGLSLossless, JPEGLSNearLossless})
+"""Decoded by CharLS alone: the decoder that pydicom would try next takes all memory for some damaged streams."""
 
 _LOSSY = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, HTJ2K})
 """Transfer syntaxes that may change values. JPEG 2000 and HTJ2K may be lossless under these, too: values decide."""
@@ -131,7 +135,7 @@ def decode(content: bytes) -> Decoded | Refusal:
     _assume_syntax(data)
     try:
         _check_frames(data)
-        frames = _one_value_per_pixel(data.pixel_array, data)
+        frames = _one_value_per_pixel(_pixel_array(data), data)
         floating = "PixelData" not in data
         word = None if floating else _word(data, frames)
     except TooLarge as error:
@@ -251,6 +255,12 @@ def _has_decoder(syntax: UID) -> bool:
         return bool(get_decoder(syntax).is_available)
     except NotImplementedError:
         return False
+
+
+def _pixel_array(data: FileDataset) -> npt.NDArray[Any]:
+    if data.file_meta.TransferSyntaxUID in _JPEG_LS:
+        data.pixel_array_options(decoding_plugin="pyjpegls")
+    return data.pixel_array
 
 
 def _invalid(content: bytes, what: str) -> Refusal:

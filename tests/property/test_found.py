@@ -322,3 +322,11 @@ def test_a_table_of_offsets_says_nothing_of_pixels_that_are_not_compressed() -> 
     from tests.mutations import one
 
     assert one(505009441)[3].kind == "resampled"
+
+
+def test_a_damaged_jpeg_ls_stream_does_not_take_all_memory() -> None:
+    """CharLS refuses it; the decoder that pydicom tried next asked for more than 20 GB."""
+    from tests.mutations import one
+
+    verdict = one(606006739)[3]
+    assert (verdict.kind, verdict.detail) == ("refused", "corrupt_pixel_data")
