@@ -34,6 +34,7 @@ from tests.builders import Grid, blob, image_series, mask_series
 from tests.generator.containers import enhanced
 from tests.generator.encodings import ENCODINGS, plain
 from tests.generator.oracle import (
+    PLACE,
     Plane,
     Seg,
     places_by_value,
@@ -559,9 +560,6 @@ def _compare(pair: Pair, archive: MemoryArchive, keys: tuple, result: Result) ->
     return Verdict(WRONG, f"segments of {counts} voxels, files hold { {v: len(p) for v, p in truth.items()} }")
 
 
-PLACE = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
-
-
 def _mask_planes(archive: MemoryArchive, keys: tuple, result: Result) -> list[Plane]:
     """Planes of the mask; what slices do not say of their place is that of the source image with their SOPInstanceUID.
 
@@ -574,12 +572,9 @@ def _mask_planes(archive: MemoryArchive, keys: tuple, result: Result) -> list[Pl
         planes = []
     if not planes or not all(map(_placed, planes)):
         source = [s for s in archive.all_series() if s.series_instance_uid == result.source_series_uid]
-        held = {}
-        for content in (archive.content(key) for series in source for key in series.instance_keys):
-            held[value_of(content, 0x00080018).rstrip(b"\0 ")] = content
-        return read_planes(
-            [_with_place(content, held[value_of(content, 0x00080018).rstrip(b"\0 ")]) for content in files]
-        )
+        held = (archive.content(key) for series in source for key in series.instance_keys)
+        images = [dcmread(io.BytesIO(content), force=True, stop_before_pixels=True) for content in held]
+        return read_planes(files, images={str(image.SOPInstanceUID): image for image in images})
     return planes
 
 
@@ -587,15 +582,6 @@ def _placed(plane: Plane) -> bool:
     """Whether a plane says where it lies; what is empty is read as one NaN."""
     said = zip((plane.position, plane.orientation, plane.spacing), PLACE.values(), strict=True)
     return all(numbers.shape == (count,) and bool(np.isfinite(numbers).all()) for numbers, count in said)
-
-
-def _with_place(content: bytes, image: bytes) -> bytes:
-    for keyword, count in PLACE.items():
-        if len(_numbers(content, keyword)) != count:
-            content = with_element(
-                content, int(tag_for_keyword(keyword)), "DS", value_of(image, int(tag_for_keyword(keyword)))
-            )
-    return content
 
 
 def _proven_by_instances(mask: Sequence[Plane], image: Sequence[Plane]) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,11 +113,23 @@ class Plane:
         return np.cross(self.orientation[:3], self.orientation[3:])
 
 
-def read_planes(files: Sequence[bytes], *, pixels: bool = True) -> list[Plane]:
-    """Planes of a series, frame by frame; raises whatever pydicom raises."""
+PLACE = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
+"""What places a plane, and of how many numbers."""
+
+
+def read_planes(
+    files: Sequence[bytes], *, pixels: bool = True, images: Mapping[str, Dataset] | None = None
+) -> list[Plane]:
+    """Planes of a series, frame by frame; raises whatever pydicom raises.
+
+    What a file does not say of its place is, where `images` are given, that of the image with its SOPInstanceUID; a
+    KeyError where there is none.
+    """
     planes = []
     for content in files:
         data = _with_syntax(dcmread(io.BytesIO(content), force=True, stop_before_pixels=not pixels))
+        if images is not None:
+            _place(data, images[str(data.SOPInstanceUID)])
         values = _values(data) if pixels else [np.empty((0, 0))] * _frames(data)
         groups = data.get("PerFrameFunctionalGroupsSequence")
         for number, frame in enumerate(values):
@@ -134,6 +146,20 @@ def _with_syntax(data: FileDataset) -> FileDataset:
     if "ExtendedOffsetTable" in data and not data.file_meta.TransferSyntaxUID.is_encapsulated:
         del data.ExtendedOffsetTable  # it says nothing of pixels that are not compressed, and pydicom stumbles over it
     return data
+
+
+def _place(data: Dataset, image: Dataset) -> None:
+    for keyword, count in PLACE.items():
+        if len(numbers_of(data, keyword)) != count:
+            setattr(data, keyword, [str(v) for v in image[keyword].value])
+
+
+def numbers_of(data: Dataset, keyword: str) -> list[float]:
+    """The numbers of an attribute; none where it is not there or holds anything else."""
+    try:
+        return [float(v) for v in data.get(keyword) or ()]
+    except (ValueError, TypeError):
+        return []
 
 
 def _frames(data: Dataset) -> int:

@@ -330,3 +330,11 @@ def test_a_damaged_jpeg_ls_stream_does_not_take_all_memory() -> None:
 
     verdict = one(606006739)[3]
     assert (verdict.kind, verdict.detail) == ("refused", "corrupt_pixel_data")
+
+
+@pytest.mark.parametrize("seed", [606009105, 606009782])
+def test_a_slice_without_a_place_lies_on_its_image_however_it_is_encoded(seed: int) -> None:
+    """The oracle read only undamaged Explicit VR Little Endian; the slices name their images."""
+    from tests.mutations import one
+
+    assert one(seed)[3].kind == "exact"
