@@ -10,8 +10,9 @@ complement of what was drawn, so what they contradict each other in is refused:
   so that the rim and the photometric interpretation agree; the lower one where the attribute was inherited from a
   source. A value that fills a part of the rim proves nothing.
 * Of more values 0 is background, unless another one surrounds everything.
-* Where no value is 0, the lowest is background if it fills the rim of (nearly) every plane. If it holds less than half
-  of the rim all values are labels; in between nobody can tell. Negative values are no labels.
+* Where no value is 0, the lowest is background if it fills the rim of (nearly) every plane. If another one does, it may
+  be the rest of the body or a background of 255. If the lowest holds less than half of the rim all values are labels;
+  in between nobody can tell. Negative values are no labels.
 * PixelPaddingValue is background where it holds corners of the planes and all of it reaches the rim in straight lines,
   as what lies outside of a field of view does. Where it lies inside it is a label; where it does both, nobody can tell.
 """
@@ -71,7 +72,7 @@ def background(census: Census, header: Dataset, *, coloured: bool = False, black
     elif len(values) == FEW_VALUES and (photometric == "MONOCHROME1" or zero == values[1]):
         found, why = _at_the_rim(census, values, photometric)
     elif zero is None:
-        found, why = _without_zero(census, values, photometric, coloured=coloured)
+        found, why = _without_zero(census, values, coloured=coloured)
     elif len(values) == FEW_VALUES:
         found, why = _lower(census, values[0], values[1])
     else:
@@ -153,13 +154,12 @@ def _zero(census: Census, values: list[int], zero: int, photometric: str) -> Fou
     return None, f"{around} surrounds the others although {zero} is there"
 
 
-def _without_zero(census: Census, values: list[int], photometric: str, *, coloured: bool) -> Found:
-    """Where no value is 0 what surrounds all others is background, if it is an end of the range or grey."""
+def _without_zero(census: Census, values: list[int], *, coloured: bool) -> Found:
+    """Where no value is 0 what surrounds all others is background, if it is the lowest or grey."""
     around = next((v for v in values if census.frames(v) or census.surrounds(v)), None)
-    low, high = values[0], values[-1]
+    low = values[0]
     if around is not None:
-        highest = around == high and len(values) > FEW_VALUES and photometric != "MONOCHROME1"
-        if around == low or highest or (coloured and _is_grey(around)):
+        if around == low or (coloured and _is_grey(around)):
             return frozenset({around}), f"{around} is background: no value is 0, and it has {_rim(census, around)}"
         return None, f"no value is 0, and {around} surrounds the others, as if the mask were inverted"
     if low < 0:

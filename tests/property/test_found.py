@@ -338,3 +338,11 @@ def test_a_slice_without_a_place_lies_on_its_image_however_it_is_encoded(seed: i
     from tests.mutations import one
 
     assert one(seed)[3].kind == "exact"
+
+
+def test_a_complement_without_a_zero_is_refused() -> None:
+    """1, 256 and 257, which surrounds the others: taken for background, it would be right here, and a guess."""
+    from tests.mutations import one
+
+    verdict = one(707003377)[3]
+    assert (verdict.kind, verdict.detail) == ("refused", "unsupported_pixel_data")

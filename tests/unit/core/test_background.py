@@ -105,6 +105,14 @@ def test_the_lowest_value_around_all_others_is_background(others: tuple[int, ...
     assert labels_of(stored) == {v: v for v in others}
 
 
+@pytest.mark.parametrize("around", [3, 255, 257])
+def test_the_highest_value_around_all_others_may_be_a_label(around: int) -> None:
+    """Unlabelled as 255, or the rest of the body: nobody can tell, and a label must not be lost."""
+    stored = inside(1, 2).astype(np.uint16)
+    stored[stored == 0] = around
+    undecided(stored)
+
+
 @pytest.mark.parametrize("others", [(2,), (2, 3)])
 def test_most_of_the_rim_proves_nothing(others: tuple[int, ...]) -> None:
     """A label that reaches the rim, or background: nobody can tell, and 0 would have."""
