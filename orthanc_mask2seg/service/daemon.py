@@ -36,7 +36,7 @@ StartPage = Callable[[ServiceState, str, int], Page]
 """Starts the status page on a host and port; 0 is any free port."""
 
 WATCHER_STOP_SECONDS = 2.0
-STOP_SECONDS = 6.0
+STOP_SECONDS = 5.0
 """All in all; the engine takes up to 2 s more where its database does not answer."""
 WATCHER = "watcher"
 SUDDEN_ENDS = 1000

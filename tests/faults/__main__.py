@@ -17,6 +17,7 @@ from tests.faults.battery import CALM_SECONDS, NAMES, Battery, Options, Report  
 def table(report: Report) -> str:
     """Masks and faults by kind."""
     lines = ["", "masks", *(f"{n:6} {kind}" for kind, n in sorted(report.kinds.items()))]
+    lines += ["", "requests", *(f"{n:6} {kind}" for kind, n in sorted(report.requests.items()))]
     lines += ["", "faults", *(f"{n:6} {kind}" for kind, n in sorted(report.faults.items()))]
     if report.recoveries:
         slowest, middle = max(report.recoveries), statistics.median(report.recoveries)

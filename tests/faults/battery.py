@@ -91,13 +91,14 @@ class Options:
 
 @dataclass(kw_only=True)
 class Report:
-    """How it went."""
+    """How it went; `requests` are counted by the kinds that the proxy knows them by."""
 
     masks: int
     kinds: Counter[str]
     faults: Counter[str]
     verdict: Verdict
     recoveries: list[float]
+    requests: Counter[str]
     seconds: float
 
     @property
@@ -200,6 +201,7 @@ class Battery:
         return Report(
             masks=self.feeder.masks, kinds=Counter(m.kind for s in self.feeder.begun for m in s.masks),
             faults=self.tally.counts, verdict=verdict, recoveries=[r for s in self.services for r in s.recoveries],
+            requests=sum((Counter(s.proxy.requests) for s in self.services), Counter()),
             seconds=time.monotonic() - self._begun,
         )  # fmt: skip
 

@@ -202,6 +202,9 @@ MORE: Mapping[str, Choices] = {
     "pixels": ((Corrupted, 10),),
 }
 
+OF_EVENTS = frozenset({"events late", "events lost", "events doubled"})
+NAMES_OF_FAULTS = OF_EVENTS | {fault.name for choices in (EVERYWHERE, *MORE.values()) for fault, _ in choices}
+
 
 def orthanc_id(content: bytes) -> str:
     """What Orthanc calls an instance (its book, "Orthanc identifiers")."""

@@ -22,13 +22,13 @@ from tests.faults.wire import Dropped, Reply, Request, abort, head_of_request, r
 KINDS = (
     ("journal", "GET", re.compile(r"/changes\?")),
     ("scan", "GET", re.compile(r"/series/?\?")),
-    ("headers", "GET", re.compile(r"/series/[^/]+/instances-tags")),
+    ("headers", "GET", re.compile(r"/series/[^/]+/instances-tags|.* beginning$")),
     ("label", "", re.compile(r"/series/[^/]+/labels")),
     ("note", "PUT", re.compile(r"/series/[^/]+/metadata/")),
     ("look", "GET", re.compile(r"/series/[^/]+$")),
     ("siblings", "GET", re.compile(r"/studies/[^/]+/series")),
     ("lookup", "POST", re.compile(r"/tools/lookup")),
-    ("pixels", "GET", re.compile(r"/instances/[^/]+/file")),
+    ("pixels", "GET", re.compile(r"/instances/[^/]+/(file|attachments/dicom/data)$")),
     ("digest", "GET", re.compile(r"/instances/[^/]+/attachments/dicom/md5")),
     ("store", "POST", re.compile(r"/instances$")),
     ("delete", "DELETE", re.compile(r"/instances/")),
@@ -44,10 +44,11 @@ STEPS = (
 """Where the service can be made to die, as the proxy sees it."""
 
 
-def kind_of(method: str, path: str) -> str:
-    """What a request is for."""
+def kind_of(request: Request) -> str:
+    """What a request is for; the beginning of a file is asked for its header."""
+    path = request.path + (" beginning" if "range" in request.headers else "")
     for kind, wanted, pattern in KINDS:
-        if wanted in {"", method} and pattern.match(path):
+        if wanted in {"", request.method} and pattern.match(path):
             return kind
     return "other"
 
@@ -90,8 +91,9 @@ class Proxy:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def requests(self) -> int:
-        return sum(self._numbers.values())
+    def requests(self) -> dict[str, int]:
+        """How many of each kind there were."""
+        return dict(self._numbers)
 
     def close(self) -> None:
         self._listener.close()
@@ -124,7 +126,7 @@ class Proxy:
         upstream.close()
 
     def _one(self, connection: socket.socket, upstream: http.client.HTTPConnection, request: Request) -> None:
-        request.kind = kind_of(request.method, request.path)
+        request.kind = kind_of(request)
         with self._lock:
             request.number = self._numbers[request.kind] = self._numbers.get(request.kind, 0) + 1
         if request.kind == "journal":

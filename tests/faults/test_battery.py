@@ -17,6 +17,10 @@ def test_nothing_is_lost_nothing_is_duplicated_nothing_is_wrong(tmp_path: Path) 
     assert report.masks >= options.masks
     assert report.faults.total() >= options.faults
     assert report.last_line.endswith("lost 0 duplicated 0 wrong 0")
+    unheard = {"journal", "scan", "headers", "look", "siblings", "lookup", "pixels", "digest", "store"} - set(
+        report.requests
+    )
+    assert not unheard, "the proxy does not know these requests by their addresses any more, so it cannot break them"
 
 
 @pytest.mark.slow

@@ -346,3 +346,10 @@ def test_a_complement_without_a_zero_is_refused() -> None:
 
     verdict = one(707003377)[3]
     assert (verdict.kind, verdict.detail) == ("refused", "unsupported_pixel_data")
+
+
+def test_a_damaged_parameter_of_jpeg_ls_is_read_as_charls_reads_it() -> None:
+    """MAXVAL says 767: CharLS finds the pixels as they were, and libjpeg, which the oracle asked, noise."""
+    from tests.mutations import one
+
+    assert one(808000999)[3].kind == "exact"
