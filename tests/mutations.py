@@ -622,11 +622,16 @@ def _same_grid(mask: Sequence[Plane], image: Sequence[Plane]) -> bool:
 
 
 def _background(pair: Pair, planes: Sequence[Plane]) -> int:
-    """That of the mask; that of another one, where slices of that one, of two values, are all that is left."""
+    """That of the mask; that of another one, where slices of that one, of two values, are all that is left.
+
+    0 where nothing is left of the mask's own, and 0 is there.
+    """
     values = {int(v) for plane in planes for v in np.unique(plane.values)}
     for other in pair.joined - {pair.background}:
         if other in values and values <= {other, other + 1}:
             return other
+    if 0 in values and not any((v - pair.background) % 2 ** _bits_read(planes[0].header) == 0 for v in values):
+        return 0
     return pair.background
 
 

@@ -353,3 +353,10 @@ def test_a_damaged_parameter_of_jpeg_ls_is_read_as_charls_reads_it() -> None:
     from tests.mutations import one
 
     assert one(808000999)[3].kind == "exact"
+
+
+def test_a_mask_that_was_painted_over_with_zeros_has_the_background_zero() -> None:
+    """Nothing is left of -1024, and four voxels are damaged: the oracle took 0 for a label."""
+    from tests.mutations import one
+
+    assert one(808008012)[3].kind == "exact"
