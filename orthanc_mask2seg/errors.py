@@ -9,6 +9,7 @@ can mend it and whether trying again helps:
     - ArchiveUnreachable      no connection, or no answer in time; try again
     - ArchiveBusy             it answered 429 or 5xx; try again
       . ArchiveFull           its disk is full, or it takes nothing in; the site makes room, the service waits
+      . ArchiveDamaged        its file of an instance is not what it received; the site sends it again; try again
     - ArchiveDenied           401 or 403; the user mends the credentials
     - ArchiveRejected         it will not take this; trying again does not help
       . ArchiveGarbled        its answer is none: something between may have answered instead; try again
@@ -75,6 +76,13 @@ class ArchiveFull(ArchiveBusy):
 
     code = "archive_full"
     hint = "Make room for the PACS, or let it write again; the service waits and goes on by itself."
+
+
+class ArchiveDamaged(ArchiveBusy):
+    """The PACS lists an instance and cannot give its file as it was received."""
+
+    code = "archive_damaged"
+    hint = "The disk of the PACS may have been full or broken: send the series again; the work is tried again."
 
 
 class ArchiveDenied(ArchiveError):

@@ -47,3 +47,11 @@ def wait_for(jobs, job_id, *states, seconds=20):
             return job
         time.sleep(0.02)
     raise AssertionError(f"{jobs.get(job_id)} did not become {states}")
+
+
+def wait_until(condition, seconds=90):
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+    return found

@@ -184,7 +184,8 @@ class Engine:
             database.reenqueue_for_recovery(workflow_id, [self.executor], QUEUE)
 
         look_seconds = self._pulse.beat_seconds
-        orphans = Orphans(self._history.engine, self.executor, active.activeList, give_back, look_seconds)
+        history = self._history
+        orphans = Orphans(history.engine, self.executor, active.activeList, give_back, history.wake, look_seconds)
         orphans.start()
         return orphans
 

@@ -1,13 +1,16 @@
-"""Finds jobs that this process has begun, as the database knows, and nobody works on.
+"""Finds jobs that nobody would work on, and lets them go on.
 
-A thread may end without a word where its database is away or its disk is full at the wrong moment: then its job would
-be running for ever. The host lives, so nobody takes it over.
+Some this process has begun, as the database knows, and nobody works on them: a thread may end without a word where its
+database is away or its disk is full at the wrong moment. The host lives, so nobody takes them over.
+
+Others wait for a moment that a wrong clock named: it was a day ahead, and has been set right since.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Collection
 
 import sqlalchemy as sa
@@ -16,6 +19,9 @@ from orthanc_mask2seg.jobs import rows
 
 LOOKS = 3
 """A job that has just been taken from the queue is not worked on yet; it is after this many looks."""
+
+FUTURE_SECONDS = 60.0
+"""What was made so far ahead of now was made by a clock that has been set back; hosts differ by less."""
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +35,8 @@ class Orphans(threading.Thread):
         What this process works on.
     give_back
         Puts an attempt back into its queue.
+    wake
+        Lets an attempt that waits for its time run now.
     """
 
     def __init__(
@@ -37,11 +45,12 @@ class Orphans(threading.Thread):
         executor: str,
         active: Callable[[], Collection[str]],
         give_back: Callable[[str], object],
+        wake: Callable[[str], object],
         look_seconds: float,
     ) -> None:
         super().__init__(name="orphans", daemon=True)
         self._engine, self._executor, self._active, self._give_back = engine, executor, active, give_back
-        self._look_seconds = look_seconds
+        self._wake, self._look_seconds = wake, look_seconds
         self._looks: dict[str, int] = {}
         self._stop_asked = threading.Event()
 
@@ -62,6 +71,9 @@ class Orphans(threading.Thread):
             if looks >= LOOKS:
                 _log.warning("job %s is begun, but nobody works on it: it is queued again", name)
                 self._give_back(name)
+        for name in rows.waiting_since_after(self._engine, time.time() + FUTURE_SECONDS):
+            _log.warning("job %s waits by a clock that has been set back since: it goes on now", name)
+            self._wake(name)
 
     def stop(self) -> None:
         """End it."""

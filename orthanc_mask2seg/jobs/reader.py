@@ -135,11 +135,15 @@ class History:
         if status is None:
             raise StateError(f"there is no job {job_id}", hint="See 'mask2seg jobs list'.")
         if status.status == "DELAYED":
-            self._client.set_workflow_delay(status.workflow_id, delay_seconds=0.0)
+            self.wake(status.workflow_id)
         elif status.status not in {"PENDING", "ENQUEUED"}:
             with suppress(dbos_error.DBOSException):  # somebody else was faster
                 self._client.rewind_workflow(status.workflow_id, queue_name=status.queue_name or QUEUE)
         return job_id
+
+    def wake(self, workflow_id: str) -> None:
+        """Let an attempt that waits for its time run now."""
+        self._client.set_workflow_delay(workflow_id, delay_seconds=0.0)
 
     def release(self, executor: str) -> int:
         """Give back the jobs that a stopped service left unfinished, as if they had not been started."""

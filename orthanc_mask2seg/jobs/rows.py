@@ -60,6 +60,14 @@ def is_running(engine: sa.Engine, workflow_id: str) -> bool:
         return connection.execute(query).first() is not None
 
 
+def waiting_since_after(engine: sa.Engine, seconds: float) -> tuple[str, ...]:
+    """Attempts that wait for their time, and were made after a moment (s since 1970)."""
+    rows = table(engine)
+    query = sa.select(rows.c.workflow_uuid).where(rows.c.status == "DELAYED", rows.c.created_at > int(seconds * 1000))
+    with engine.connect() as connection:
+        return tuple(workflow_id for (workflow_id,) in connection.execute(query))
+
+
 def ended_before(engine: sa.Engine, name: str, seconds: float, after: str, most: int) -> tuple[str, ...]:
     """Attempts that are over, or were handed on, since before a moment (s since 1970); pages by their names."""
     rows = table(engine)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from pydicom import Dataset
 
-from orthanc_mask2seg.errors import ArchiveRejected, NotInArchive
+from orthanc_mask2seg.errors import ArchiveDamaged, ArchiveRejected, NotInArchive
 from orthanc_mask2seg.model import ArchiveKey, Series
 from orthanc_mask2seg.pacs.beginnings import FIRST_LOOKS, SPARE, NotReadableError, header_length, headers
 from orthanc_mask2seg.pacs.orthanc_http import CONNECTIONS, OrthancHttp
@@ -70,9 +70,12 @@ class OrthancHeaders:
 
     def _from_index(self, series: Series) -> tuple[Dataset, ...]:
         key = checked_id(series.key)
-        answer = self._http.index(
-            "the headers of a series", lambda client: client.get_series_id_instances_tags(key, {"short": ""})
-        )
+        try:
+            answer = self._http.index(
+                "the headers of a series", lambda client: client.get_series_id_instances_tags(key, {"short": ""})
+            )
+        except ArchiveRejected as error:
+            raise ArchiveDamaged(f"Orthanc cannot read the file of an instance: {error}") from None
         with understood("the headers of a series"):
             found = {name: tags for name, tags in answer.items() if tags}
             if any(name not in found for name in series.instance_keys):

@@ -161,7 +161,7 @@ class OrthancHttp:
                 return response.status, body, str(response.headers.get("ETag") or "")
 
         status, body, tag = repeated(send)
-        _check(what, status, body)
+        check(what, status, body)
         if first is not None and status != requests.codes.partial_content and len(body) > first:
             raise ArchiveRejected("Orthanc sent a whole file where a part was asked for")
         return body, tag
@@ -174,17 +174,21 @@ class OrthancHttp:
         with self._guarded(), self._requested(method, path, data, {"Accept": accept}) as response:
             return response.status_code, self._body(response)
 
+    def asked(self, method: str, path: str) -> tuple[int, bytes]:
+        """The same, for what may be asked twice: once more where the connection drops."""
+        return repeated(lambda: self.ask(method, path, accept="*/*"))
+
     def send(self, what: str, method: str, path: str, content: bytes = b"") -> None:
         """Write something small that may be written twice."""
         status, body = repeated(lambda: self.ask(method, path, content=content))
-        _check(what, status, body)
+        check(what, status, body)
 
     def post(self, what: str, path: str, content: bytes) -> Any:
         """Upload a file, once, and read the JSON answer."""
         upload = Upload(content, self._deadline)
         with self._guarded(), self._requested("POST", path, data=upload) as response:
             status, body = response.status_code, self._body(response)
-        _check(what, status, body)
+        check(what, status, body)
         with understood(what):
             return json.loads(body)
 
@@ -214,7 +218,7 @@ class OrthancHttp:
                 return answer
 
         answer = repeated(send)
-        _check(what, answer.status_code, answer.content)
+        check(what, answer.status_code, answer.content)
         return answer
 
     def _requested(
@@ -347,11 +351,11 @@ def _checked_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def _check(what: str, status: int, body: bytes) -> None:
+def check(what: str, status: int, body: bytes) -> None:
     """Raise what a status code, or Orthanc's own error number, means."""
     if requests.codes.ok <= status < requests.codes.multiple_choices:
         return
-    number = _orthanc_status(body)
+    number = orthanc_status(body)
     read_only = status == requests.codes.not_allowed and what == STORE
     full = number in FULL and status == requests.codes.internal_server_error
     kind = ArchiveFull if full or read_only else fault_of(status)
@@ -359,8 +363,8 @@ def _check(what: str, status: int, body: bytes) -> None:
     raise kind(f"Orthanc answered {status} to {what}{detail}")
 
 
-def _orthanc_status(body: bytes) -> int | None:
-    """Orthanc's own error number; its words may quote the patient's data."""
+def orthanc_status(body: bytes) -> int | None:
+    """Orthanc's own error number, where Orthanc itself answered; its words may quote the patient's data."""
     with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
         return int(json.loads(body)["OrthancStatus"])
     return None

@@ -14,20 +14,17 @@ from pydicom import Dataset
 from orthanc_mask2seg.addresses import DestinationKind, TlsFiles
 from orthanc_mask2seg.errors import (
     ArchiveBusy,
-    ArchiveGarbled,
     ArchiveRejected,
-    ArchiveUnreachable,
     NotInArchive,
-    StoreMismatch,
-    StoreVanished,
 )
 from orthanc_mask2seg.model import ArchiveKey, Change, OutputReport, Receipt, Series, Uid
 from orthanc_mask2seg.pacs.orthanc_headers import OrthancHeaders
-from orthanc_mask2seg.pacs.orthanc_http import CONNECTIONS, NO_TLS_FILES, STORE, OrthancHttp
-from orthanc_mask2seg.pacs.orthanc_json import MD5, ORTHANC_ID, UID, checked_id, series_from, understood
-from orthanc_mask2seg.pacs.part10 import Identity, digest_of, identity_of
+from orthanc_mask2seg.pacs.orthanc_http import CONNECTIONS, NO_TLS_FILES, OrthancHttp
+from orthanc_mask2seg.pacs.orthanc_json import ORTHANC_ID, UID, checked_id, series_from, understood
+from orthanc_mask2seg.pacs.orthanc_store import OrthancStore
+from orthanc_mask2seg.pacs.part10 import identity_of
 from orthanc_mask2seg.pacs.port import Archive, ChangesPage, Journal
-from orthanc_mask2seg.pacs.transfer import MAX_INSTANCE_BYTES, ConnectionDropped, fetched
+from orthanc_mask2seg.pacs.transfer import MAX_INSTANCE_BYTES, fetched
 
 PAGE = 200
 """Series asked for at a time by a scan."""
@@ -47,9 +44,6 @@ ATTACHMENTS = {"features.csv": 4210, "features.json": 4211, "mask.seg.nrrd": 421
                "preview.png": 4214}  # fmt: skip
 """Numbers of the attachments of a series; every Orthanc takes numbers from 1024 on as they are."""
 _COLLECTIONS = {DestinationKind.PEER: "peers", DestinationKind.MODALITY: "modalities"}
-
-ALREADY_STORED = "AlreadyStored"
-FILTERED_OUT = "FilteredOut"
 
 
 class OrthancArchive(Archive, Journal):
@@ -91,7 +85,7 @@ class OrthancArchive(Archive, Journal):
             url, username, password, timeout, authorization=authorization, tls=tls, max_bytes=max_bytes
         )
         self._headers = OrthancHeaders(self._http, lambda: str(self.system().get("Version")))
-        self._verify_downloads = verify_downloads
+        self._store = OrthancStore(self._http, verify_downloads=verify_downloads)
         self._study_uids: dict[str, Uid] = {}
         self._labels: bool | None = None
         self._lock = threading.Lock()
@@ -208,14 +202,7 @@ class OrthancArchive(Archive, Journal):
 
     def content(self, instance: ArchiveKey) -> bytes:
         """The DICOM file of an instance, compared with the MD5 that Orthanc keeps."""
-        if not self._verify_downloads:
-            return self._downloaded(instance)[0]
-        for _ in range(2):
-            content, tag = self._downloaded(instance)
-            digest = digest_of(content)
-            if tag.strip('"').endswith(f"-{digest}") or self._kept_digest(instance) in {None, digest}:
-                return content
-        raise ArchiveUnreachable("An instance arrives with other bytes than Orthanc took in")
+        return self._store.content(instance)
 
     def contents(self, instances: tuple[ArchiveKey, ...]) -> Iterator[bytes]:
         """The DICOM files of several instances, in order, fetched over several connections."""
@@ -224,21 +211,10 @@ class OrthancArchive(Archive, Journal):
     def store(self, content: bytes) -> Receipt:
         """Store a DICOM file and prove that it is there, byte for byte.
 
-        Nothing is sent where Orthanc holds the instance already, and an instance with other bytes is never
+        Nothing is sent where Orthanc holds the instance already and whole, and an instance with other bytes is never
         overwritten, whatever Orthanc's OverwriteInstances says.
         """
-        identity, digest = identity_of(content), digest_of(content)
-        held = self._held_digest(identity.instance_key)
-        if held is not None:
-            _prove(held, digest)
-            return _receipt(identity, identity.instance_key, created=False)
-        reply = self._sent(content, identity, digest)
-        with understood("a store"):
-            status, key = reply["Status"], ArchiveKey(checked_id(reply["ID"]))
-        if status == FILTERED_OUT:
-            raise StoreMismatch("Orthanc dropped the instance (FilteredOut)")
-        _prove(self._held_digest(key), digest)
-        return _receipt(identity, key, created=status != ALREADY_STORED)
+        return self._store.store(content)
 
     def address_of(self, content: bytes) -> ArchiveKey:
         """The key that Orthanc gives: it follows from the identifiers."""
@@ -246,11 +222,7 @@ class OrthancArchive(Archive, Journal):
 
     def delete_instance(self, instance: ArchiveKey) -> None:
         """Delete one instance; nothing happens where it is gone already."""
-        key = checked_id(instance)
-        try:
-            self._http.index("a deletion", lambda client: client.delete_instances_id(key))
-        except NotInArchive:
-            return
+        self._store.delete(instance)
 
     def label(self, series: ArchiveKey, labels: frozenset[str], among: frozenset[str]) -> bool:
         """Give a series exactly these labels among those that are ours. Orthanc has labels from 1.12.0 on.
@@ -393,72 +365,7 @@ class OrthancArchive(Archive, Journal):
         with understood("a look-up"):
             return [ArchiveKey(checked_id(entry["ID"])) for entry in found if entry["Type"] == level]
 
-    def _downloaded(self, instance: ArchiveKey) -> tuple[bytes, str]:
-        """The file of an instance, and its ETag: a revision and the MD5 that Orthanc keeps."""
-        return self._http.fetch_tagged("an instance", f"/instances/{checked_id(instance)}/attachments/dicom/data")
-
-    def _kept_digest(self, instance: ArchiveKey) -> str | None:
-        """MD5 that Orthanc computed when the instance arrived; None where it keeps none, or no such instance."""
-        key = checked_id(instance)
-        try:
-            digest = self._http.fetch("a digest", f"/instances/{key}/attachments/dicom/md5")
-        except NotInArchive:
-            return None
-        text = digest.decode("ascii", "replace").strip().lower()
-        if text and not MD5.fullmatch(text):
-            raise ArchiveGarbled("The answer on a digest is none, so it may not be Orthanc's")
-        return text or None
-
-    def _held_digest(self, instance: ArchiveKey) -> str | None:
-        """MD5 of what Orthanc holds, downloaded where it keeps no digests; None where there is no such instance."""
-        digest = self._kept_digest(instance)
-        if digest is not None:
-            return digest
-        try:
-            return digest_of(self._downloaded(instance)[0])
-        except NotInArchive:
-            return None
-
-    def _sent(self, content: bytes, identity: Identity, digest: str) -> dict[str, Any]:
-        """Post, and post again where the reply is lost and the instance is not there: the bytes are the same."""
-        try:
-            return self._posted(content)
-        except ArchiveUnreachable as error:
-            if self._held_digest(identity.instance_key) == digest:
-                return {"Status": "Success", "ID": identity.instance_key}
-            if not isinstance(error, ConnectionDropped):
-                raise
-        reply = self._posted(content)
-        if reply.get("Status") == ALREADY_STORED:  # by our first attempt, which nobody acknowledged
-            reply["Status"] = "Success"
-        return reply
-
-    def _posted(self, content: bytes) -> dict[str, Any]:
-        try:
-            reply = self._http.post(STORE, "/instances", content)
-        except NotInArchive as error:
-            raise ArchiveRejected(str(error), hint="A UID is missing in the instance.") from None
-        if not isinstance(reply, dict):
-            raise ArchiveRejected("Orthanc's answer on a store is not understood")
-        return reply
-
 
 def _with_study_uid() -> dict[str, str]:
     """Parameters that make Orthanc 1.11 and later tell the StudyInstanceUID with a series."""
     return {"requestedTags": "StudyInstanceUID"}
-
-
-def _prove(held: str | None, digest: str) -> None:
-    if held is None:
-        raise StoreVanished("Orthanc said that the instance is stored, and does not hold it")
-    if held != digest:
-        raise StoreMismatch("Orthanc holds this instance with other bytes than were sent")
-
-
-def _receipt(identity: Identity, key: ArchiveKey, *, created: bool) -> Receipt:
-    return Receipt(
-        key=key,
-        sop_instance_uid=identity.sop_instance_uid,
-        series_instance_uid=identity.series_instance_uid,
-        created=created,
-    )

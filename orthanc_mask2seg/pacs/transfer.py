@@ -6,7 +6,7 @@ import io
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -35,6 +35,8 @@ MAX_INDEX_BYTES = 256 << 20
 
 BLOCK = 1 << 20
 """Bytes sent or received at a time."""
+
+BODILESS = frozenset({requests.codes.no_content, requests.codes.not_modified})
 
 HEADERS = {"Accept-Encoding": "identity", "User-Agent": "orthanc-mask2seg"}
 
@@ -118,14 +120,29 @@ class Adapter(HTTPAdapter):
 
 
 def received(response: BaseHTTPResponse, max_bytes: int, seconds: float) -> bytes:
-    """Read an answer block by block, watching its size and the time that it takes."""
+    """Read an answer block by block, watching its size and the time that it takes.
+
+    Python's HTTP reads an answer that breaks off amid its headers as one without a body: an answer that does not say
+    where it ends (RFC 9112 section 6.3) is taken for one that broke off.
+    """
     refuse_compressed(response.headers.get("Content-Encoding"))
+    if response.status not in BODILESS and not _tells_its_end(response.headers):
+        raise ConnectionDropped("The archive's answer broke off amid its headers, or does not tell its length")
     guard = Guard(max_bytes, seconds)
     body = io.BytesIO()
     while block := response.read1(BLOCK, decode_content=False):
         guard.passed(len(block))
         body.write(block)
     return body.getvalue()
+
+
+def _tells_its_end(headers: Mapping[str, str]) -> bool:
+    """Whether a body of known length, in chunks, or in parts with a last delimiter follows these headers."""
+    if headers.get("Content-Length", "").strip().isdigit():
+        return True
+    content_type = headers.get("Content-Type", "").lower()
+    in_parts = content_type.startswith("multipart/") and "boundary=" in content_type  # as Orthanc 1.10's DICOMweb does
+    return in_parts or headers.get("Transfer-Encoding", "").lower() == "chunked"
 
 
 def refuse_compressed(encoding: str | None) -> None:

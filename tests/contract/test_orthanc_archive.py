@@ -24,6 +24,7 @@ from pydicom import DataElement, dcmread
 
 from orthanc_mask2seg.errors import (
     ArchiveBusy,
+    ArchiveDamaged,
     ArchiveDenied,
     ArchiveError,
     ArchiveFull,
@@ -39,6 +40,7 @@ from orthanc_mask2seg.pacs import orthanc_http, orthanc_rest
 from orthanc_mask2seg.pacs.orthanc_json import MAX_DEPTH, headers_from
 from orthanc_mask2seg.pacs.orthanc_rest import OrthancArchive
 
+UUID_LENGTH = 36
 KEY = ArchiveKey("01234567-01234567-01234567-01234567-01234567")
 
 
@@ -242,6 +244,86 @@ def test_compressed_storage_and_no_digests_are_proven_too(tmp_path: Path, settin
             archive.store(changed(given.ct[0], SeriesDescription="something else"))
 
 
+def files_of(server: OrthancServer) -> list[Path]:
+    """The files of Orthanc's storage."""
+    return [path for path in server.storage.rglob("*") if path.is_file() and len(path.name) == UUID_LENGTH]
+
+
+def damage(path: Path, how: str) -> None:
+    content = path.read_bytes()
+    if how == "gone":
+        path.unlink()
+    else:
+        path.write_bytes({"empty": b"", "cut": content[:100], "another": content[:-1] + b"\x55"}[how])
+
+
+@pytest.mark.parametrize("how", ["empty", "cut", "another", "gone"])
+@pytest.mark.parametrize(
+    ("suite", "settings"),
+    [("bookworm", {}), ("trixie", {}), ("trixie", {"StorageCompression": True}),
+     ("trixie", {"StoreMD5ForAttachments": False})],
+)  # fmt: skip
+def test_what_a_full_disk_left_damaged_is_told_and_sent_again(
+    tmp_path: Path, suite: str, settings: dict[str, Any], how: str
+) -> None:
+    """Orthanc acknowledges what it writes on a full disk, and keeps the digest of what it received."""
+    content = sample(1).ct[0]
+    server = OrthancServer(
+        tmp_path, suite=suite, settings={"OverwriteInstances": False, "MaximumStorageCacheSize": 0, **settings}
+    )
+    try:
+        with connected(server.start()) as archive:
+            receipt = archive.store(content)
+            for path in files_of(server):  # a compressed storage keeps the header once more
+                damage(path, how)
+            if settings.get("StoreMD5ForAttachments", True):
+                with pytest.raises(ArchiveBusy):
+                    archive.content(receipt.key)
+                assert archive.store(content).created
+                assert archive.content(receipt.key) == content
+                assert not archive.store(content).created
+            elif how != "gone":
+                with pytest.raises(StoreMismatch):
+                    archive.store(content)
+    finally:
+        server.stop()
+
+
+def test_headers_that_orthanc_cannot_read_are_told_as_damage(tmp_path: Path) -> None:
+    content = sample(1).ct[0]
+    with orthanc_with(tmp_path, MaximumStorageCacheSize=0) as server, connected(server) as archive:
+        archive.store(content)
+        (path,) = files_of(server)
+        damage(path, "empty")
+        series = archive.find_series(dcm(content).SeriesInstanceUID)
+        with pytest.raises(ArchiveDamaged) as told:
+            archive.headers(series)
+    assert told.value.retryable
+
+
+@pytest.mark.parametrize("headers", [b"", b'ETag: "0-', b"Content-Type: text/plain\r\n", b"Transfer-Encoding: chu"])
+def test_an_answer_that_breaks_off_amid_its_headers_is_no_answer(pretender: Pretender, headers: bytes) -> None:
+    """Python's HTTP takes it for one without a body."""
+
+    def answer(reply: Reply) -> None:
+        reply.wfile.write(b"HTTP/1.1 200 OK\r\n" + headers)
+        reply.close_connection = True
+
+    pretender.answer = answer
+    with OrthancArchive(pretender.url) as archive:
+        for ask in (archive.system, lambda: archive.content(KEY), lambda: archive.store(sample(1).ct[0])):
+            with pytest.raises(ArchiveUnreachable):
+                ask()
+
+
+def test_other_bytes_than_the_etag_tells_are_not_taken(pretender: Pretender) -> None:
+    """Also where nothing is answered about the digest."""
+    tag = f'"0-{"5" * 32}"'
+    pretender.answer = lambda reply: reply.say(404) if reply.path.endswith("/md5") else reply.say(200, b"x", ETag=tag)
+    with OrthancArchive(pretender.url) as archive, pytest.raises(ArchiveUnreachable):
+        archive.content(KEY)
+
+
 def test_an_idle_connection_is_no_trouble(archive: OrthancArchive) -> None:
     given = sample(6)
     keys = tuple(archive.store(content).key for content in given.files)
@@ -295,12 +377,14 @@ def test_a_lost_reply_is_looked_up_before_posting_again(
         if reply.command == "GET":
             real = requests.get(url, auth=shared_orthanc.auth, timeout=20)
         else:
-            posts.append(reply.path)
-            if len(posts) == 1 and not stored:
+            is_store = reply.path == "/instances"
+            posts.extend([reply.path] * is_store)
+            if is_store and len(posts) == 1 and not stored:
                 reply.close_connection = True
                 return
-            real = requests.post(url, content, auth=shared_orthanc.auth, timeout=20)
-            if len(posts) == 1:
+            body = content if is_store else b""
+            real = requests.post(url, body, auth=shared_orthanc.auth, timeout=20)
+            if is_store and len(posts) == 1:
                 reply.close_connection = True
                 return
         reply.say(real.status_code, real.content)
@@ -352,11 +436,11 @@ def test_too_large_an_answer_is_cut_short(
 
     def answer(reply: Reply) -> None:
         reply.send_response(200)
-        reply.send_header(*(("Content-Length", str(1 << 40)) if declared else ("Connection", "close")))
+        reply.send_header(*(("Content-Length", str(1 << 40)) if declared else ("Transfer-Encoding", "chunked")))
         reply.end_headers()
         with contextlib.suppress(OSError):
             for _ in range(1000):
-                reply.wfile.write(bytes(1 << 20))
+                reply.wfile.write(bytes(1 << 20) if declared else b"100000\r\n" + bytes(1 << 20) + b"\r\n")
         reply.close_connection = True
 
     pretender.answer = answer

@@ -103,7 +103,17 @@ class Feeder(threading.Thread):
             return False
         if method == "DELETE" and answer.status_code == requests.codes.not_found:
             return True
-        return answer.ok and (method == "DELETE" or answer.json().get("Status") in {"Success", "AlreadyStored"})
+        return answer.ok and (method == "DELETE" or self._whole(answer.json()))
+
+    def _whole(self, answer: dict[str, str]) -> bool:
+        """Whether Orthanc took it, and what it wrote on its disk is what it received: a full disk makes it lie."""
+        if answer.get("Status") not in {"Success", "AlreadyStored"}:
+            return False
+        path = f"/instances/{answer['ID']}/attachments/dicom/verify-md5"
+        try:
+            return self._session.post(self._url + path, timeout=20).ok
+        except requests.RequestException:
+            return False
 
 
 class Film:

@@ -9,7 +9,7 @@ import time
 
 import pytest
 import sqlalchemy as sa
-from job_scene import converted, engine, request, wait_for
+from job_scene import converted, engine, request, wait_for, wait_until
 
 from orthanc_mask2seg.errors import ArchiveUnreachable, NotInArchive, StateError
 from orthanc_mask2seg.jobs.database import address, connect
@@ -360,3 +360,34 @@ def test_a_job_that_is_begun_and_that_nobody_works_on_is_queued_again(place):
         go.set()
         wait_for(jobs, busy, JobState.DONE)
     assert runs == ["busy", "lost"]
+
+
+def test_what_waits_by_a_clock_that_was_a_day_ahead_goes_on(place):
+    """The clock jumped ahead, a try failed and was put off, and the clock was set right again."""
+    tries = []
+
+    def run(asked):
+        tries.append(asked)
+        return converted(asked) if len(tries) > 1 else RunAgain(delay_seconds=3600.0, why={"outcome": "waiting"})
+
+    with engine(place, run, pulse=Pulse(0.2, 20.0)) as jobs:
+        job_id = jobs.enqueue(request())
+        database = connect(address(*place))
+        jobs_table = sa.table(
+            "workflow_status",
+            *map(sa.column, ("status", "created_at", "delay_until_epoch_ms")),
+            schema=table(database).schema,
+        )
+        waits = jobs_table.c.status == "DELAYED"
+
+        def set_ahead(seconds):
+            times = {name: jobs_table.c[name] + seconds * 1000 for name in ("created_at", "delay_until_epoch_ms")}
+            with database.begin() as connection:
+                return connection.execute(sa.update(jobs_table).where(waits).values(times)).rowcount
+
+        wait_until(lambda: set_ahead(0) == 1)
+        time.sleep(1.0)
+        assert jobs.get(job_id).state is JobState.WAITING
+        assert set_ahead(86_400) == 1
+        assert wait_for(jobs, job_id, JobState.DONE).attempts == 2
+        database.dispose()

@@ -9,6 +9,8 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+from job_scene import wait_until
+
 from orthanc_mask2seg.jobs.port import JobRequest, JobState
 from orthanc_mask2seg.jobs.reader import JobReader
 
@@ -34,13 +36,6 @@ def process(state, seconds, jobs=0, deaths=3):
 
 def lines(file):
     return file.read_text().splitlines() if file.exists() else []
-
-
-def wait_until(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
 
 
 def states(state):

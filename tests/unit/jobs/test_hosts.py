@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from job_scene import wait_until
 
 from orthanc_mask2seg.jobs.engine import DEATHS_BEFORE_QUARANTINE
 from orthanc_mask2seg.jobs.port import JobRequest, JobState
@@ -39,14 +40,6 @@ def url(shared_postgres):
 def begun(folder):
     file = folder / "begun"
     return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
-
-
-def wait_until(condition, seconds=90):
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
-    return found
 
 
 def ready(process):
