@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 
+from orthanc_mask2seg.jobs.days_seen import DaysSeen
 from orthanc_mask2seg.jobs.port import JobState, Ledger
 from orthanc_mask2seg.jobs.reader import History
 
@@ -35,13 +36,21 @@ def purge(history: History, ledger: Ledger, before: float) -> int:
     return purged
 
 
+def purge_older(history: History, ledger: Ledger, days: float, now: float) -> int:
+    """Forget the jobs that ended so many days ago, if as many days were really seen; return how many."""
+    seen = DaysSeen(history.engine)
+    seen.see(now)
+    before = seen.back(now, days)
+    return 0 if before is None else purge(history, ledger, before)
+
+
 def run(history: History, ledger: Ledger, days: float, stop: threading.Event) -> None:
     """Purge from time to time until told to stop."""
     pause = FIRST_SECONDS
     while not stop.wait(pause):
         pause = INTERVAL_SECONDS
         try:
-            purged = purge(history, ledger, time.time() - days * 86400.0)
+            purged = purge_older(history, ledger, days, time.time())
         except Exception as error:  # noqa: BLE001  (the next time will do)
             _log.warning("old jobs could not be forgotten: %s", type(error).__name__)
         else:

@@ -4,15 +4,18 @@ import dataclasses
 import time
 
 import pytest
+import sqlalchemy as sa
 from job_scene import converted, engine, request, wait_for
 
 from orthanc_mask2seg.errors import NotInArchive, StateError
 from orthanc_mask2seg.jobs.database import address, connect
+from orthanc_mask2seg.jobs.days_seen import DAY, DaysSeen
 from orthanc_mask2seg.jobs.lease import Lease
 from orthanc_mask2seg.jobs.ledger import SqlLedger
 from orthanc_mask2seg.jobs.port import JobState, RunAgain, Seen, Stored, Verdict
 from orthanc_mask2seg.jobs.reader import History
-from orthanc_mask2seg.jobs.retention import purge
+from orthanc_mask2seg.jobs.retention import purge, purge_older
+from orthanc_mask2seg.jobs.rows import table
 
 
 def seen(key, verdict=Verdict.CONVERTED, **more):
@@ -53,6 +56,30 @@ def test_old_jobs_are_forgotten_but_not_what_was_done_or_waits(place):
         assert jobs.get(twice) is None
         assert ledger.seen("done").verdict is Verdict.CONVERTED
         assert purge(history, ledger, between) == 0
+        ledger.close()
+        history.close()
+
+
+@pytest.mark.parametrize("ahead", [400 * DAY, -400 * DAY])
+def test_a_clock_that_jumps_by_a_year_forgets_nothing(place, ahead):
+    """Ahead for a minute, all jobs seem old; behind for a minute, what ended in it does."""
+    with engine(place) as jobs:
+        ledger, history = SqlLedger(*place), History(address(*place))
+        job_id = jobs.enqueue(request("done"))
+        wait_for(jobs, job_id, JobState.DONE)
+        now = time.time() + max(ahead, 0)
+        if ahead < 0:
+            ended = table(history.engine)
+            with history.engine.begin() as connection:
+                moment = int((time.time() + ahead) * 1000)
+                connection.execute(sa.update(ended).values(updated_at=moment))
+        for day in range(5):
+            assert purge_older(history, ledger, 365.0, now + day * DAY) == 0
+        assert jobs.get(job_id).state is JobState.DONE
+        for day in range(5, 366):
+            DaysSeen(history.engine).see(now + day * DAY)
+        assert purge_older(history, ledger, 365.0, now + 367 * DAY) == 1
+        assert jobs.get(job_id) is None
         ledger.close()
         history.close()
 
