@@ -1,7 +1,7 @@
 """The days on which a service was there to see them: they say how much time has passed, whatever one clock says.
 
-A clock that is a year ahead for a minute would make all jobs a year old, and one that was a year behind for a minute has
-made new jobs that look a year old.
+A clock that is a year ahead for a minute would make all jobs a year old, and one that was a year behind for a minute
+has made new jobs that look a year old.
 """
 
 from __future__ import annotations

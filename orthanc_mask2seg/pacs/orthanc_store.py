@@ -51,7 +51,10 @@ class OrthancStore:
             if told == digest:
                 return content
             kept = self._kept_digest(instance)
-            if kept == digest or (kept is None and not MD5.fullmatch(told)):
+            if kept == digest:
+                return content
+            if kept is None and not MD5.fullmatch(told):
+                _identity(content)
                 return content
         if self._is_damaged(instance, str(kept)):
             raise ArchiveDamaged("Orthanc's file of an instance is not what it received")
@@ -113,9 +116,12 @@ class OrthancStore:
         if digest is not None:
             return digest
         try:
-            return digest_of(self._downloaded(instance)[0])
+            content = self._downloaded(instance)[0]
         except NotInArchive:
             return None
+        if _identity(content).instance_key != instance:
+            raise ArchiveGarbled("Another instance was answered than was asked for")
+        return digest_of(content)
 
     def _is_damaged(self, instance: ArchiveKey, digest: str) -> bool:
         """Whether the file on Orthanc's disk is another one than its index says: it is asked, then read.
@@ -160,11 +166,19 @@ def _file(instance: ArchiveKey) -> str:
     return f"/instances/{checked_id(instance)}/attachments/dicom"
 
 
+def _identity(content: bytes) -> Identity:
+    """Whose file it is; a page of some proxy is nobody's."""
+    try:
+        return identity_of(content)
+    except ArchiveRejected:
+        raise ArchiveGarbled("The answer on an instance is no DICOM file, so it may not be Orthanc's") from None
+
+
 def _prove(held: str | None, digest: str) -> None:
     if held is None:
         raise StoreVanished("Orthanc said that the instance is stored, and does not hold it")
     if held != digest:
-        raise StoreMismatch("Orthanc holds this instance with other bytes than were sent")
+        raise StoreMismatch(f"Orthanc holds this instance with other bytes (MD5 {held}) than were sent (MD5 {digest})")
 
 
 def _receipt(identity: Identity, key: ArchiveKey, *, created: bool) -> Receipt:

@@ -28,6 +28,7 @@ from orthanc_mask2seg.errors import (
     ArchiveDenied,
     ArchiveError,
     ArchiveFull,
+    ArchiveGarbled,
     ArchiveRejected,
     ArchiveUnreachable,
     ConfigurationError,
@@ -282,8 +283,8 @@ def test_what_a_full_disk_left_damaged_is_told_and_sent_again(
                 assert archive.store(content).created
                 assert archive.content(receipt.key) == content
                 assert not archive.store(content).created
-            elif how != "gone":
-                with pytest.raises(StoreMismatch):
+            elif how != "gone":  # without a digest nobody can tell whose fault it is
+                with pytest.raises((StoreMismatch, ArchiveGarbled)):
                     archive.store(content)
     finally:
         server.stop()
@@ -314,6 +315,23 @@ def test_an_answer_that_breaks_off_amid_its_headers_is_no_answer(pretender: Pret
         for ask in (archive.system, lambda: archive.content(KEY), lambda: archive.store(sample(1).ct[0])):
             with pytest.raises(ArchiveUnreachable):
                 ask()
+
+
+def test_a_page_in_place_of_an_instance_is_no_instance(pretender: Pretender) -> None:
+    """A proxy answers in place of Orthanc, that neither holds the instance nor keeps a digest of it."""
+    page = b"<html>Please log in</html>"
+    pretender.answer = lambda reply: reply.say(404) if reply.path.endswith("/md5") else reply.say(200, page)
+    with OrthancArchive(pretender.url) as archive:
+        for ask in (lambda: archive.content(KEY), lambda: archive.store(sample(1).ct[0])):
+            with pytest.raises(ArchiveGarbled):
+                ask()
+
+
+def test_another_instance_than_was_asked_for_is_no_proof(pretender: Pretender) -> None:
+    one, other = sample(2).ct[:2]
+    pretender.answer = lambda reply: reply.say(404) if reply.path.endswith("/md5") else reply.say(200, other)
+    with OrthancArchive(pretender.url) as archive, pytest.raises(ArchiveGarbled, match="Another"):
+        archive.store(one)
 
 
 def test_other_bytes_than_the_etag_tells_are_not_taken(pretender: Pretender) -> None:
