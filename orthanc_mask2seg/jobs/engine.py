@@ -49,6 +49,7 @@ OUTAGE_SECONDS = 1.0
 """Time between two tries of what has to be written into a database that is away, or whose disk is full."""
 LANE_SECONDS = 2.0
 """Time after which a job looks again whether another one on the same mask or study is over."""
+LONGEST_WAIT_SECONDS = 3600.0
 FAREWELL_SECONDS = 2.0
 """Longest wait for a database that may be gone, at the end."""
 
@@ -95,6 +96,8 @@ class Engine:
     deaths
         A job is put aside when this process has died so often while it ran. Many, where jobs run in processes of their
         own: then it was not the job that ended this one.
+    longest_wait_seconds
+        A job is put off for so long at most: one that waits for a later moment does so by a clock that was wrong.
 
     Raises
     ------
@@ -113,7 +116,9 @@ class Engine:
         polling_seconds: float = 0.0,
         pulse: Pulse | None = None,
         deaths: int = DEATHS_BEFORE_QUARANTINE,
+        longest_wait_seconds: float = LONGEST_WAIT_SECONDS,
     ) -> None:
+        self._longest_wait = longest_wait_seconds
         self._deaths = deaths
         self._workers = workers
         self._destinations = tuple(destinations)
@@ -185,7 +190,15 @@ class Engine:
 
         look_seconds = self._pulse.beat_seconds
         history = self._history
-        orphans = Orphans(history.engine, self.executor, active.activeList, give_back, history.wake, look_seconds)
+        orphans = Orphans(
+            history.engine,
+            self.executor,
+            active.activeList,
+            give_back,
+            history.wake,
+            look_seconds,
+            max(self._longest_wait, self._backoff.ceiling_seconds),
+        )
         orphans.start()
         return orphans
 

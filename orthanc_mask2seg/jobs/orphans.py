@@ -37,6 +37,8 @@ class Orphans(threading.Thread):
         Puts an attempt back into its queue.
     wake
         Lets an attempt that waits for its time run now.
+    longest_seconds
+        Longest time that an attempt is put off.
     """
 
     def __init__(
@@ -47,10 +49,11 @@ class Orphans(threading.Thread):
         give_back: Callable[[str], object],
         wake: Callable[[str], object],
         look_seconds: float,
+        longest_seconds: float,
     ) -> None:
         super().__init__(name="orphans", daemon=True)
         self._engine, self._executor, self._active, self._give_back = engine, executor, active, give_back
-        self._wake, self._look_seconds = wake, look_seconds
+        self._wake, self._look_seconds, self._longest_seconds = wake, look_seconds, longest_seconds
         self._looks: dict[str, int] = {}
         self._stop_asked = threading.Event()
 
@@ -71,7 +74,8 @@ class Orphans(threading.Thread):
             if looks >= LOOKS:
                 _log.warning("job %s is begun, but nobody works on it: it is queued again", name)
                 self._give_back(name)
-        for name in rows.waiting_since_after(self._engine, time.time() + FUTURE_SECONDS):
+        soon = time.time() + FUTURE_SECONDS  # the moment of making is the database's, that of waking a host's
+        for name in rows.waiting_by_another_clock(self._engine, soon, soon + self._longest_seconds):
             _log.warning("job %s waits by a clock that has been set back since: it goes on now", name)
             self._wake(name)
 

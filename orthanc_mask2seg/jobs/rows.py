@@ -15,7 +15,8 @@ SCHEMA = "dbos"
 
 def table(engine: sa.Engine) -> sa.TableClause:
     """The table of jobs."""
-    columns = ("workflow_uuid", "name", "status", "executor_id", "priority", "queue_name", "created_at", "updated_at")
+    columns = ("workflow_uuid", "name", "status", "executor_id", "priority", "queue_name", "created_at", "updated_at",
+               "delay_until_epoch_ms")  # fmt: skip
     schema = SCHEMA if engine.dialect.name == "postgresql" else None
     return sa.table("workflow_status", *(sa.column(name) for name in columns), schema=schema)
 
@@ -60,10 +61,11 @@ def is_running(engine: sa.Engine, workflow_id: str) -> bool:
         return connection.execute(query).first() is not None
 
 
-def waiting_since_after(engine: sa.Engine, seconds: float) -> tuple[str, ...]:
-    """Attempts that wait for their time, and were made after a moment (s since 1970)."""
+def waiting_by_another_clock(engine: sa.Engine, made_after: float, until_after: float) -> tuple[str, ...]:
+    """Attempts that wait for their time, and were made after one moment, or wait beyond another (s since 1970)."""
     rows = table(engine)
-    query = sa.select(rows.c.workflow_uuid).where(rows.c.status == "DELAYED", rows.c.created_at > int(seconds * 1000))
+    wrong = (rows.c.created_at > int(made_after * 1000)) | (rows.c.delay_until_epoch_ms > int(until_after * 1000))
+    query = sa.select(rows.c.workflow_uuid).where(rows.c.status == "DELAYED", wrong)
     with engine.connect() as connection:
         return tuple(workflow_id for (workflow_id,) in connection.execute(query))
 

@@ -165,6 +165,7 @@ def _engine(settings: Settings, stop: threading.Event, *, workers: int, patient:
                 destinations=labels,
                 url=settings.database_url,
                 deaths=SUDDEN_ENDS,
+                longest_wait_seconds=settings.partial_rest_seconds,
             )
         except StateError:
             if time.monotonic() > deadline or stop.wait(LOCK_RETRY_SECONDS):
