@@ -26,13 +26,14 @@ from orthanc_mask2seg.core.rules import Verdict
 from orthanc_mask2seg.core.trust import BY_REFERENCE, TRUSTED, borrow_positions, place_by_references
 from orthanc_mask2seg.core.wording import counted
 from orthanc_mask2seg.model import ArchiveKey, Evidence, ImageSeries, Reason, Refusal, Series, Uid
-from orthanc_mask2seg.pacs.part10 import digest_of, header_of
+from orthanc_mask2seg.pacs.part10 import digest_of
 from orthanc_mask2seg.pacs.port import Archive
 from orthanc_mask2seg.service.reading import (
     MASK_SAMPLES,
     MaskFiles,
     census_of,
     files_of,
+    first_header,
     headers_of,
     open_mask,
     open_stacks,
@@ -184,7 +185,7 @@ class Matcher:
         census = census_of(sampled.values(), threshold)
         if isinstance(census, Refusal):
             return census
-        evidence = mask_evidence(header_of(next(iter(sampled.values()))), census) if sampled else ()
+        evidence = mask_evidence(first_header(sampled), census) if sampled else ()
         if threshold is not None and evidence:
             cut = "above 0" if threshold == ANY_PROBABILITY else f"from {threshold:g} on"
             evidence = (replace(evidence[0], text=f"{evidence[0].text}, when values {cut} are one"), *evidence[1:])

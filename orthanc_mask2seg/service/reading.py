@@ -20,6 +20,7 @@ from orthanc_mask2seg.core.wording import counted, instance_of
 from orthanc_mask2seg.errors import ArchiveRejected
 from orthanc_mask2seg.model import ArchiveKey, ImageSeries, Reason, Refusal, Series
 from orthanc_mask2seg.pacs.beginnings import Beginnings
+from orthanc_mask2seg.pacs.part10 import header_of
 from orthanc_mask2seg.pacs.port import Archive
 
 MASK_SAMPLES = 5
@@ -180,6 +181,13 @@ def samples_of(archive: Archive, series: Series, samples: int) -> dict[ArchiveKe
     """Files of a few instances of a series, in whatever order the archive has them."""
     keys = tuple(series.instance_keys[i] for i in spread(len(series.instance_keys), samples))
     return dict(zip(keys, archive.contents(keys), strict=True))
+
+
+def first_header(files: Mapping[ArchiveKey, bytes]) -> Dataset:
+    """Header of the first of some files, as far as its values can be read."""
+    header = header_of(next(iter(files.values())))
+    drop_unreadable(header)
+    return header
 
 
 def sample_series(archive: Archive, series: Series, samples: int, threshold: float | None = None) -> Census | Refusal:
