@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from pydicom import DataElement, Dataset
+from pydicom.dataelem import RawDataElement
 from pydicom.tag import BaseTag
 
 from orthanc_mask2seg.core.pixels import Decoded, decode, is_telling
@@ -101,13 +102,17 @@ class _Pattern:
         return self._decoded(named, pixels[:size])
 
     def _decoded(self, named: dict[int, str], pixels: memoryview) -> Decoded:
-        header = Dataset(dict(self.described))
-        for tag, value in named.items():
-            header.add_new(tag, "UI", value)
+        header = Dataset({**self.described, **{BaseTag(tag): _uid(tag, value) for tag, value in named.items()}})
         frames = np.frombuffer(pixels, self.kind).reshape(1, *self.shape)
-        if frames.min() < self.limits[0] or frames.max() > self.limits[1]:
+        word = int(frames.view(f"<u{self.kind.itemsize}").max())
+        if word > self.limits[1] and not self.limits[0] <= frames.min() <= frames.max() <= self.limits[1]:
             raise _UnlikeError
-        return Decoded(header, frames, word=int(frames.view(f"<u{self.kind.itemsize}").max()))
+        return Decoded(header, frames, word=word)
+
+
+def _uid(tag: int, value: str) -> RawDataElement:
+    """Read when somebody asks for it."""
+    return RawDataElement(BaseTag(tag), "UI", len(value), value.encode("ascii"), 0, False, True)
 
 
 def _pattern_of(content: bytes, decoded: Decoded) -> _Pattern | None:

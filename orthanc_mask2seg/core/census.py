@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from orthanc_mask2seg.core.cropped import Cropped, cropped
 from orthanc_mask2seg.core.pixels import StoredArray
 
 THIN_SHARE = 0.25
@@ -74,35 +75,39 @@ class Census:
     crowded: bool = False
     planes: int = 0
 
-    def add(self, plane: StoredArray) -> None:
+    def add(self, plane: StoredArray | Cropped) -> None:
         """Count one plane, shape (rows, columns)."""
         self.planes += 1
-        low, high = int(plane.min()), int(plane.max())
+        kept = plane if isinstance(plane, Cropped) else cropped(plane)
+        size, span = kept.shape[0] * kept.shape[1], kept.span()
+        low, high = int(span[0]), int(span[1])
+        edge = kept.outermost()
         if low == high:
-            self._tally(self.counts, [low], [plane.size])
-            self._tally(self.edge, [low], [_edge(plane).size])
+            self._tally(self.counts, [low], [size])
+            self._tally(self.edge, [low], [edge.size])
             self._tally(self.around, [low], [1])
-            self._tally(self.reached, [low], [plane.size])
+            self._tally(self.reached, [low], [size])
             self.few.add(frozenset({low}))
             return
-        corner = int(plane[0, 0])
-        inner = _without_rim(plane, corner)
+        corner, inner = int(kept.fill), kept.with_margin()
         values, numbers = _tally(inner.ravel(), low, high)
-        numbers[values.index(corner)] += plane.size - inner.size
+        if inner.size < size:
+            numbers[values.index(corner)] += size - inner.size
         self._tally(self.counts, values, numbers)
         if len(values) <= FEW_LABELS:
             self.few.add(frozenset(values))
         else:
             self.crowded = True
-        edge = _edge(plane)
         outer, outermost = _tally(edge, low, high)
         self._tally(self.edge, outer, outermost)
         if max(outermost) >= EDGE_SHARE * edge.size:
             self._tally(self.around, [outer[outermost.index(max(outermost))]], [1])
         common = values[numbers.index(max(numbers))]
-        self._beside(inner if common == corner else plane, common, (low, high))
-        for value in {int(v) for v in plane[[0, 0, -1, -1], [0, -1, 0, -1]]} - {0}:
-            self._tally(self.reached, [value], [_reached(plane == value)])
+        self._beside(inner if common == corner else kept.whole(), common, (low, high))
+        if any(outer):
+            whole = kept.whole()
+            for value in {int(v) for v in whole[[0, 0, -1, -1], [0, -1, 0, -1]]} - {0}:
+                self._tally(self.reached, [value], [_reached(whole == value)])
 
     def _beside(self, plane: StoredArray, common: int, span: tuple[int, int]) -> None:
         for one, other in ((plane[:, 1:], plane[:, :-1]), (plane[1:], plane[:-1])):
@@ -218,20 +223,6 @@ class Census:
     def never_together(self, values: Sequence[int]) -> bool:
         """Whether no two of these values occur in the same plane."""
         return not self.crowded and all(len(found.intersection(values)) <= 1 for found in self.few)
-
-
-def _edge(plane: StoredArray) -> StoredArray:
-    return np.concatenate([plane[0], plane[-1], plane[1:-1, 0], plane[1:-1, -1]])
-
-
-def _without_rim(plane: StoredArray, value: int) -> StoredArray:
-    """The smallest rectangle that holds all other values, and one pixel around it."""
-    other = plane != value
-    window = []
-    for axis in (1, 0):
-        found = np.flatnonzero(other.any(axis=axis))
-        window.append(slice(max(0, int(found[0]) - 1), int(found[-1]) + 2))
-    return plane[window[0], window[1]]
 
 
 def _reached(region: npt.NDArray[np.bool_]) -> int:

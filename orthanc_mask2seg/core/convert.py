@@ -11,6 +11,7 @@ import numpy as np
 from pydicom import Dataset
 
 from orthanc_mask2seg.core.colours import Cielab, cielab
+from orthanc_mask2seg.core.cropped import Cropped, PlanesByPlace, cropped, kept_of
 from orthanc_mask2seg.core.encode import Recipe, encode
 from orthanc_mask2seg.core.encoding import Choice, choose
 from orthanc_mask2seg.core.geometry import POSITION_TOLERANCE_MM, place, plane_heights
@@ -91,7 +92,7 @@ def place_labels(mask: Matched, *, maximum_volume_change: float = 0.1) -> Placed
         Largest relative change of a segment's volume where a mask on another grid is resampled.
     """
     census = Census()
-    for plane in mask.stored:
+    for plane in kept_of(mask.stored):
         census.add(plane)
     how = labelling(census, mask.mask.header(mask.mask.volume.planes[0]))
     if isinstance(how, Refusal):
@@ -213,7 +214,7 @@ def _layers(masks: Sequence[Placed], naming: Naming | None) -> list[LabelVolume]
 
 def _resampled(
     mask: Matched, how: Labelling, largest: float
-) -> tuple[dict[int, LabelArray], tuple[str, ...]] | Refusal:
+) -> tuple[Mapping[int, LabelArray], tuple[str, ...]] | Refusal:
     labels = [how.apply(stored) for stored in mask.stored]
     thickness = _thickness(mask.mask)
     source = mask.match.source
@@ -229,18 +230,23 @@ def _thickness(series: ImageSeries) -> float | None:
     return positive_number(series.header(series.volume.planes[0]).get("SliceThickness"))
 
 
-def _on_source(mask: Matched, how: Labelling) -> tuple[dict[int, LabelArray], tuple[str, ...]] | Refusal:
-    planes: dict[int, LabelArray] = {}
+def _on_source(mask: Matched, how: Labelling) -> tuple[Mapping[int, LabelArray], tuple[str, ...]] | Refusal:
+    planes: dict[int, Cropped] = {}
+    stored = kept_of(mask.stored)
     for pair in mask.match.pairs:
-        labels = how.apply(mask.stored[pair.mask_plane])
+        labels = how.apply_to(stored[pair.mask_plane])
         if not labels.any():
             continue
         target = mask.match.source.volume.planes[pair.source_plane].geometry
-        placed = place(labels, pair.way, target.rows, target.columns)
+        if pair.way.identical and labels.shape == (target.rows, target.columns):
+            planes[pair.source_plane] = labels
+            continue
+        whole = labels.whole()
+        placed = place(whole, pair.way, target.rows, target.columns)
         if placed is None:
-            return outside(mask, pair, int(np.count_nonzero(labels)))
-        planes[pair.source_plane] = placed
-    return planes, ()
+            return outside(mask, pair, int(np.count_nonzero(whole)))
+        planes[pair.source_plane] = cropped(placed)
+    return PlanesByPlace(planes), ()
 
 
 def outside(mask: Matched, pair: Pair, marked: int) -> Refusal:

@@ -8,13 +8,14 @@ are copied from the source to the letter.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
-from pydicom import Dataset
+from pydicom import Dataset, config
 from pydicom.uid import CTImageStorage
 
 from orthanc_mask2seg.core.finish import finish, saved
@@ -131,7 +132,14 @@ def encode(
 
 
 def warm_up() -> None:
-    """Encode next to nothing: highdicom reads its tables of the standard at first use, which takes half a second."""
+    """Make a process that lives on ready to work at once.
+
+    highdicom reads its tables of the standard at first use, which takes half a second; they are a million objects that
+    stay, and no garbage collection has to look at them again. pydicom warns of values that break a rule and are read
+    all the same: nobody reads the warnings of a service, and the rules are regular expressions. What cannot be read
+    raises as before.
+    """
+    config.settings.reading_validation_mode = config.IGNORE
     geometry = PlaneGeometry(
         position=(0.0, 0.0, 0.0),
         row_cosines=(1.0, 0.0, 0.0),
@@ -155,6 +163,7 @@ def warm_up() -> None:
         moment=datetime(1970, 1, 1, tzinfo=UTC),
     )
     encode(ImageSeries(series=series, headers=(template,), volume=volume), template, (layer,), recipe)
+    gc.freeze()
 
 
 def _segments(layers: Sequence[LabelVolume]) -> tuple[NumberedSegment, ...]:

@@ -99,6 +99,7 @@ def _header(data: Dataset, ready: Mapping[int, bytes]) -> bytes:
 
 def _readable(data: Dataset, write: Callable[[], bytes]) -> bytes:
     """What is written in a character set that holds all of its text."""
+    plain = all(text.isascii() for text in _texts(data))
     for character_set in (data.get("SpecificCharacterSet"), "ISO_IR 192"):
         if character_set:
             data.SpecificCharacterSet = character_set
@@ -106,7 +107,7 @@ def _readable(data: Dataset, write: Callable[[], bytes]) -> bytes:
             content = write()
         except (LookupError, UnicodeError):
             continue
-        if _texts(dcmread(io.BytesIO(content), stop_before_pixels=True)) == _texts(data):
+        if plain or _texts(dcmread(io.BytesIO(content), stop_before_pixels=True)) == _texts(data):
             break
     return content
 

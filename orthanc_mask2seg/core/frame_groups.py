@@ -28,6 +28,8 @@ _PLANE_POSITION = 0x00209113
 _POSITION = 0x00200032
 _SEGMENT_IDENTIFICATION = 0x0062000A
 _REFERENCED_SEGMENT_NUMBER = 0x0062000B
+LONGEST_DECIMAL = 16
+"""Characters of a decimal string (PS3.5 section 6.2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +127,8 @@ def _position(numbers: Sequence[str]) -> bytes:
 
 def _decimal(number: str) -> str:
     """As highdicom writes it: unchanged, but for what is too long."""
+    if len(number) <= LONGEST_DECIMAL:
+        return number
     value = DS(DS(number), auto_format=True)
     return str(getattr(value, "original_string", value))
 

@@ -7,14 +7,14 @@ same few whole numbers in all of them; or, for a probability map, where a thresh
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 import numpy as np
 from pydicom import Dataset
 
 from orthanc_mask2seg.core.alike import AlikeFiles
 from orthanc_mask2seg.core.census import FEW_VALUES, Census
-from orthanc_mask2seg.core.pixels import Decoded, StoredArray
+from orthanc_mask2seg.core.cropped import Cropped, Planes, cropped
+from orthanc_mask2seg.core.pixels import Instance, Kept, StoredArray, kept
 from orthanc_mask2seg.core.storing import stored_alike
 from orthanc_mask2seg.core.wording import counted, instance_of
 from orthanc_mask2seg.model import ImageSeries, Reason, Refusal
@@ -31,9 +31,7 @@ MOST_COUNTED = 1000
 """So many distinct values are counted for the evidence: more would only cost time."""
 
 
-def read_planes(
-    mask: ImageSeries, contents: Iterable[bytes], *, threshold: float | None = None
-) -> tuple[StoredArray, ...] | Refusal:
+def read_planes(mask: ImageSeries, contents: Iterable[bytes], *, threshold: float | None = None) -> Planes | Refusal:
     """Decode the pixels of a mask.
 
     Parameters
@@ -45,21 +43,30 @@ def read_planes(
 
     Returns
     -------
-    tuple of arrays, or Refusal
+    Planes, or Refusal
         Values of each plane in the order of the mask's volume, shape (rows, columns) each; or why they cannot be had.
     """
     instances = decode_all(mask.headers, contents)
-    if isinstance(instances, Refusal):
-        return instances
+    return instances if isinstance(instances, Refusal) else planes_of_mask(mask, instances, threshold=threshold)
+
+
+def planes_of_mask(
+    mask: ImageSeries, instances: Sequence[Instance], *, threshold: float | None = None
+) -> Planes | Refusal:
+    """The same of files that are decoded already, in the order of `mask.headers`."""
     frames = label_domain(instances, threshold)
     if isinstance(frames, Refusal):
         return frames
-    if threshold is not None and not any(f.any() for f in frames) and not _discrete(instances):
+    if (
+        threshold is not None
+        and not any(plane.any() for planes in frames for plane in planes)
+        and not _discrete(instances)
+    ):
         return _below(threshold, instances)
     return _in_order(mask, frames)
 
 
-def _below(threshold: float, instances: Sequence[Decoded]) -> Refusal:
+def _below(threshold: float, instances: Sequence[Instance]) -> Refusal:
     return Refusal(
         reason=Reason.NOT_DISCRETE,
         detail=f"No value of the probability map reaches the threshold of {threshold:g}.",
@@ -90,41 +97,42 @@ def grey_levels(values: Sequence[StoredArray]) -> tuple[str, ...]:
     return (f"values from {low:g} to {high:g}", several)
 
 
-def read_probabilities(mask: ImageSeries, contents: Iterable[bytes]) -> tuple[StoredArray, ...] | Refusal | None:
+def probabilities_of_mask(mask: ImageSeries, instances: Sequence[Instance]) -> Planes | Refusal | None:
     """Rescaled values of each plane of a probability map; None where the values are labels after all.
 
     Parameters
     ----------
-    mask, contents
-        As in `read_planes`.
+    mask, instances
+        As in `planes_of_mask`.
     """
-    instances = decode_all(mask.headers, contents)
-    if isinstance(instances, Refusal):
-        return instances
     different = stored_alike(instances)
     if different is not None:
         return different
     if any(i.coloured for i in instances) or _discrete(instances):
         return None
-    return _in_order(mask, _probable(instances))
+    return _in_order(mask, [_cropped(frames) for frames in _probable(instances)])
 
 
-def _in_order(mask: ImageSeries, frames: Sequence[StoredArray]) -> tuple[StoredArray, ...] | Refusal:
+def _in_order(mask: ImageSeries, frames: Sequence[Sequence[Cropped]]) -> Planes | Refusal:
     planes = []
     for plane in mask.volume.planes:
         number = (plane.frame_number or 1) - 1
         pixels = frames[plane.index]
         rows, columns = plane.geometry.rows, plane.geometry.columns
-        if number >= len(pixels) or pixels.shape[1:] != (rows, columns):
+        if number >= len(pixels) or pixels[number].shape != (rows, columns):
             return _changed(
                 f"{instance_of(mask.header(plane))}: expected {rows} x {columns} pixels in frame {number + 1}, found "
-                f"{counted(len(pixels), 'frame')} of {pixels.shape[1]} x {pixels.shape[2]}"
+                f"{counted(len(pixels), 'frame')} of {pixels[0].shape[0]} x {pixels[0].shape[1]}"
             )
         planes.append(pixels[number])
-    return tuple(planes)
+    return Planes(planes)
 
 
-def decode_all(headers: Sequence[Dataset], contents: Iterable[bytes]) -> tuple[Decoded, ...] | Refusal:
+def _cropped(frames: StoredArray) -> tuple[Cropped, ...]:
+    return tuple(cropped(frame) for frame in frames)
+
+
+def decode_all(headers: Sequence[Dataset], contents: Iterable[bytes]) -> tuple[Kept, ...] | Refusal:
     """Decode files, and make sure that they are those of the headers."""
     instances = []
     files = AlikeFiles()
@@ -134,12 +142,14 @@ def decode_all(headers: Sequence[Dataset], contents: Iterable[bytes]) -> tuple[D
             return decoded
         if decoded.header.get("SOPInstanceUID") != header.get("SOPInstanceUID"):
             return _changed(f"expected {instance_of(header)}, found {instance_of(decoded.header)}")
-        instances.append(replace(decoded, frames=_narrow(decoded.frames)))
+        instances.append(kept(decoded))
     return tuple(instances)
 
 
-def label_domain(instances: Sequence[Decoded], threshold: float | None = None) -> tuple[StoredArray, ...] | Refusal:
-    """Frames of each instance, shape (frames, rows, columns), as values that can be labels.
+def label_domain(
+    instances: Sequence[Instance], threshold: float | None = None
+) -> tuple[tuple[Cropped, ...], ...] | Refusal:
+    """Frames of each instance as values that can be labels.
 
     Parameters
     ----------
@@ -150,7 +160,7 @@ def label_domain(instances: Sequence[Decoded], threshold: float | None = None) -
 
     Returns
     -------
-    tuple of arrays, or Refusal
+    tuple of Cropped for each instance, or Refusal
         `not_discrete` for fractions without a threshold.
     """
     different = stored_alike(instances)
@@ -158,12 +168,12 @@ def label_domain(instances: Sequence[Decoded], threshold: float | None = None) -
         return different
     few = _two_fractions(instances)
     if few is not None:
-        return few
+        return tuple(_cropped(frames) for frames in few)
     rescaled = _whole_after_rescale(instances)
     if rescaled is not None:
-        return rescaled
+        return tuple(_cropped(frames) for frames in rescaled)
     if threshold is not None and not _discrete(instances) and not any(i.coloured for i in instances):
-        return tuple((values >= threshold).astype(np.uint8) for values in _probable(instances))
+        return tuple(_cropped((values >= threshold).astype(np.uint8)) for values in _probable(instances))
     if any(i.fractions for i in instances):
         return Refusal(
             reason=Reason.NOT_DISCRETE,
@@ -181,10 +191,10 @@ def label_domain(instances: Sequence[Decoded], threshold: float | None = None) -
                 *grey_levels([i.frames for i in instances]),
             ),
         )
-    return tuple(i.frames for i in instances)
+    return tuple(i.planes if isinstance(i, Kept) else _cropped(i.frames) for i in instances)
 
 
-def _distinct_fractions(instances: Sequence[Decoded]) -> list[float]:
+def _distinct_fractions(instances: Sequence[Instance]) -> list[float]:
     """Distinct values of floating point images, ascending, up to one more than two; none where all are whole."""
     found: set[float] = set()
     for instance in instances:
@@ -194,7 +204,7 @@ def _distinct_fractions(instances: Sequence[Decoded]) -> list[float]:
     return sorted(found)[: FEW_VALUES + 1]
 
 
-def _two_fractions(instances: Sequence[Decoded]) -> tuple[StoredArray, ...] | None:
+def _two_fractions(instances: Sequence[Instance]) -> tuple[StoredArray, ...] | None:
     """Two values that are no whole numbers, as whole numbers in the same order: 0 and 0.5 are a mask as 0 and 1 are."""
     if not any(i.fractions for i in instances):
         return None
@@ -207,12 +217,12 @@ def _two_fractions(instances: Sequence[Decoded]) -> tuple[StoredArray, ...] | No
     return tuple(np.where(i.frames == values[0], numbers[values[0]], numbers[values[-1]]) for i in instances)
 
 
-def _discrete(instances: Sequence[Decoded]) -> bool:
+def _discrete(instances: Sequence[Instance]) -> bool:
     if any(i.fractions for i in instances):
         return len(_distinct_fractions(instances)) <= FEW_VALUES
     census = Census()
     for instance in instances:
-        for frame in instance.frames:
+        for frame in instance.planes if isinstance(instance, Kept) else instance.frames:
             census.add(frame)
     return census.discrete
 
@@ -224,13 +234,13 @@ def _slope(header: Dataset) -> tuple[float, float]:
         return 1.0, 0.0
 
 
-def _modality(instance: Decoded) -> StoredArray:
+def _modality(instance: Instance) -> StoredArray:
     """Values after the Modality LUT (PS3.3 C.11.1)."""
     slope, intercept = _slope(instance.header)
     return np.asarray(instance.frames * slope + intercept)
 
 
-def _probable(instances: Sequence[Decoded]) -> tuple[StoredArray, ...]:
+def _probable(instances: Sequence[Instance]) -> tuple[StoredArray, ...]:
     """Rescaled values; the stored ones where rescaling makes some negative: then it was inherited from a CT."""
     rescaled = tuple(_modality(i) for i in instances)
     if min(float(values.min()) for values in rescaled) < 0:
@@ -238,7 +248,7 @@ def _probable(instances: Sequence[Decoded]) -> tuple[StoredArray, ...]:
     return rescaled
 
 
-def _whole_after_rescale(instances: Sequence[Decoded]) -> tuple[StoredArray, ...] | None:
+def _whole_after_rescale(instances: Sequence[Instance]) -> tuple[StoredArray, ...] | None:
     """Rescaled values, where slopes differ between instances and only rescaling brings their values together."""
     if len({_slope(i.header) for i in instances}) == 1 or any(i.coloured for i in instances):
         return None
@@ -257,17 +267,6 @@ def _whole_after_rescale(instances: Sequence[Decoded]) -> tuple[StoredArray, ...
     if len(values) >= len(stored):
         return None
     return tuple(np.rint(_modality(i)).astype(np.int32) for i in instances)
-
-
-def _narrow(frames: StoredArray) -> StoredArray:
-    """The same values in the smallest type that holds them: most masks need one byte per voxel."""
-    if frames.dtype.itemsize == 1 or frames.dtype.kind == "f":
-        return frames
-    low, high = int(frames.min()), int(frames.max())
-    for kind in (np.uint8, np.int16, np.uint16):
-        if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
-            return frames.astype(kind)
-    return frames
 
 
 def _changed(what: str) -> Refusal:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ from pydicom.uid import (
 )
 
 from orthanc_mask2seg.core.bounds import TooLarge, check_compressed, check_pixels, read_dicom
+from orthanc_mask2seg.core.cropped import Cropped, cropped
 from orthanc_mask2seg.core.wording import counted, instance_of
 from orthanc_mask2seg.model import Reason, Refusal
 
@@ -105,6 +106,62 @@ class Decoded:
     def fractions(self) -> bool:
         """Whether the values are not whole numbers, as in a probability map."""
         return self.frames.dtype.kind == "f"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An instance of a mask whose pixels are cropped; see `Decoded`.
+
+    Attributes
+    ----------
+    planes
+        Its frames.
+    """
+
+    header: Dataset
+    planes: tuple[Cropped, ...]
+    coloured: bool = False
+    lossy: bool = False
+    floating: bool = False
+    word: int | None = None
+
+    @property
+    def frames(self) -> StoredArray:
+        """Stored values, shape (frames, rows, columns)."""
+        return np.stack([plane.whole() for plane in self.planes])
+
+    @property
+    def fractions(self) -> bool:
+        """Whether the values are not whole numbers, as in a probability map."""
+        return self.planes[0].values.dtype.kind == "f"
+
+
+Instance = Decoded | Kept
+
+
+def kept(decoded: Decoded) -> Kept:
+    """The same, cropped, in the smallest type that holds its values: most masks need one byte per voxel."""
+    planes = tuple(cropped(frame) for frame in decoded.frames)
+    return Kept(
+        decoded.header,
+        _narrow(planes),
+        coloured=decoded.coloured,
+        lossy=decoded.lossy,
+        floating=decoded.floating,
+        word=decoded.word,
+    )
+
+
+def _narrow(planes: tuple[Cropped, ...]) -> tuple[Cropped, ...]:
+    kind = planes[0].values.dtype
+    if kind.itemsize == 1 or kind.kind == "f":
+        return planes
+    spans = [plane.span() for plane in planes]
+    low, high = min(s[0] for s in spans), max(s[1] for s in spans)
+    for small in (np.uint8, np.int16, np.uint16):
+        if np.iinfo(small).min <= low and high <= np.iinfo(small).max:
+            return tuple(replace(plane, values=plane.values.astype(small)) for plane in planes)
+    return planes
 
 
 def decode(content: bytes) -> Decoded | Refusal:

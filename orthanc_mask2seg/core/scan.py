@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -86,11 +87,12 @@ def runs_of(plane: LabelArray) -> Runs:
 
 def overlapping(layers: Sequence[LabelVolume]) -> bool:
     """Whether a voxel belongs to more than one segment."""
-    holders: dict[int, list[LabelArray]] = {}
-    for layer in layers:
-        for index, plane in layer.planes.items():
-            holders.setdefault(index, []).append(plane)
-    return any(_share_a_pixel(planes) for planes in holders.values())
+    places = Counter(place for layer in layers for place in layer.planes)
+    return any(
+        _share_a_pixel([layer.planes[place] for layer in layers if place in layer.planes])
+        for place, holders in places.items()
+        if holders > 1
+    )
 
 
 def _share_a_pixel(planes: Sequence[LabelArray]) -> bool:

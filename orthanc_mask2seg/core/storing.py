@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from pydicom import Dataset
 
-from orthanc_mask2seg.core.pixels import Decoded
+from orthanc_mask2seg.core.pixels import Instance
 from orthanc_mask2seg.core.wording import counted, instance_of
 from orthanc_mask2seg.model import Reason, Refusal
 
@@ -24,7 +24,7 @@ Way = tuple[int, int, int]
 """BitsAllocated, BitsStored and PixelRepresentation."""
 
 
-def stored_alike(instances: Sequence[Decoded]) -> Refusal | None:
+def stored_alike(instances: Sequence[Instance]) -> Refusal | None:
     """`corrupt_pixel_data` or `unsupported_pixel_data` where values cannot be compared between images.
 
     Parameters
@@ -43,7 +43,7 @@ def stored_alike(instances: Sequence[Decoded]) -> Refusal | None:
     return _scaled_apart(instances, ways) if len(ways) > 1 else None
 
 
-def _kind(instance: Decoded) -> tuple[object, ...]:
+def _kind(instance: Instance) -> tuple[object, ...]:
     """What must be the same in all images, whatever their values."""
     photometric = instance.header.get("PhotometricInterpretation")
     return (instance.coloured, instance.floating, photometric in {"MONOCHROME1", "PALETTE COLOR"} and photometric)
@@ -54,7 +54,7 @@ def _way(header: Dataset) -> Way:
     return bits, int(header.get("BitsStored") or bits), int(header.get("PixelRepresentation") or 0)
 
 
-def _reads_alike(instance: Decoded, ways: set[Way]) -> bool:
+def _reads_alike(instance: Instance, ways: set[Way]) -> bool:
     """Whether every pixel of an image is the same number under the headers of all others."""
     own = _way(instance.header)
     for way in ways - {own}:
@@ -66,7 +66,7 @@ def _reads_alike(instance: Decoded, ways: set[Way]) -> bool:
     return True
 
 
-def _scaled_apart(instances: Sequence[Decoded], ways: set[Way]) -> Refusal | None:
+def _scaled_apart(instances: Sequence[Instance], ways: set[Way]) -> Refusal | None:
     """Refusal where what is stored in different ways shares background at most: the same label may have two values."""
     values: dict[Way, set[float]] = {way: set() for way in ways}
     for instance in instances:
@@ -96,7 +96,7 @@ def _values_of(way: Way, values: set[float]) -> str:
     return f"values in {way[1]} of {way[0]} bits, {'signed' if way[2] else 'unsigned'}: {some}"
 
 
-def _kinds(instances: Sequence[Decoded]) -> tuple[str, ...]:
+def _kinds(instances: Sequence[Instance]) -> tuple[str, ...]:
     """How the values are stored, most frequent first, with an instance that is an example."""
     found: Counter[str] = Counter()
     examples: dict[str, str] = {}

@@ -1,5 +1,7 @@
 """What highdicom decides: it writes the object for one plane, and everything but frames and pixels is taken from that.
 
+It does so once for each kind of object; what one object has of its source and of its own is filled in.
+
 What depends on all planes (their order, the distance between them, whether they make a volume) is asked of highdicom's
 own functions. It is given plain copies of the source's slices (see `source_images`).
 """
@@ -7,12 +9,13 @@ own functions. It is given plain copies of the source's slices (see `source_imag
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy, deepcopy
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
 
 import highdicom as hd
 import numpy as np
-import numpy.typing as npt
 from highdicom.seg import (
     SegmentAlgorithmTypeValues,
     SegmentationFractionalTypeValues,
@@ -23,14 +26,16 @@ from highdicom.seg import Segmentation as HighdicomSegmentation
 from highdicom.spatial import VOLUME_INDEX_CONVENTION, get_normal_vector, get_volume_positions
 from highdicom.sr import CodedConcept as HighdicomConcept
 from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
 from pydicom.filewriter import correct_ambiguous_vr_element
 from pydicom.sequence import Sequence as DicomSequence
-from pydicom.uid import ExplicitVRLittleEndian
-from pydicom.valuerep import format_number_as_ds
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.valuerep import DA, TM, format_number_as_ds
 
 from orthanc_mask2seg import __version__
 from orthanc_mask2seg.core.frame_groups import FrameGroups
 from orthanc_mask2seg.core.origin import MANUFACTURER
+from orthanc_mask2seg.core.segments import TISSUE
 from orthanc_mask2seg.core.source_images import derived_uid, exact_position, pixel_measures, plain_image
 from orthanc_mask2seg.core.viewers import Encoding
 from orthanc_mask2seg.model import CodedConcept, ImageSeries, SegmentSpec, Uid
@@ -158,74 +163,128 @@ def template_of(
     """
     kind = SegmentationFractionalTypeValues.PROBABILITY if probabilities else SegmentationFractionalTypeValues.OCCUPANCY
     image = plain_image(source, header, source.volume.planes[stack.planes[0]])
-    rows, columns = image.Rows, image.Columns
-    image.Rows, image.Columns = 1, 8  # highdicom looks at every pixel of every segment
-    data = with_highdicom(
-        [image],
-        np.zeros((1, 1, 8), np.uint8),
-        (encoding, kind),
-        segments,
-        recipe,
-        identity,
-        pixel_measures(source, header),
-        omit_empty_frames=False,
-    )
-    data.Rows, data.Columns = rows, columns
+    lossy = image.get("LossyImageCompression")
+    prototype = prototype_of(encoding, kind, len(segments), None if lossy is None else str(lossy))
+    data = _copy(prototype.data)
+    _fill(data, image, recipe, identity, pixel_measures(source, header))
+    data.SegmentSequence = DicomSequence([_description(s, identity) for s in segments])
     measures = data.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
     measures.pop("SpacingBetweenSlices", None)
     if stack.spacing is not None:
         measures.SpacingBetweenSlices = format_number_as_ds(stack.spacing)
     if stack.volume and (encoding is Encoding.LABELMAP or len(segments) == 1):
         data.DimensionOrganizationType = "3D"
+    _settle_segments(data, segments)
+    return Template(data=data, groups=prototype.groups, pixel_vr=prototype.pixel_vr)
+
+
+@lru_cache(maxsize=32)
+def prototype_of(
+    encoding: Encoding, kind: SegmentationFractionalTypeValues, segments: int, lossy: str | None
+) -> Template:
+    """What highdicom writes for any source and any segments of that number; what is theirs is filled in later.
+
+    Tests compare whole files with those that highdicom writes of the source itself, byte for byte.
+    """
+    image = _any_image(lossy)
+    spec = SegmentSpec(label="any", category=TISSUE, property_type=TISSUE)
+    data = with_highdicom(
+        image,
+        (encoding, kind),
+        [NumberedSegment(number, 0, number, spec) for number in range(1, segments + 1)],
+    )
     groups = FrameGroups(data.PerFrameFunctionalGroupsSequence[0])
     pixel_vr = str(correct_ambiguous_vr_element(data["PixelData"], data, is_little_endian=True).VR)
-    del data.PerFrameFunctionalGroupsSequence, data.PixelData
-    _settle_segments(data, segments)
+    del data.PerFrameFunctionalGroupsSequence, data.PixelData, data.SegmentSequence
     return Template(data=data, groups=groups, pixel_vr=pixel_vr)
 
 
+def _any_image(lossy: str | None) -> Dataset:
+    """A slice of nobody, of a few pixels: highdicom looks at each, for every segment."""
+    image = Dataset()
+    image.SOPClassUID = CTImageStorage
+    image.SOPInstanceUID, image.StudyInstanceUID, image.SeriesInstanceUID = "2.25.1", "2.25.2", "2.25.3"
+    image.FrameOfReferenceUID, image.Modality = "2.25.4", "CT"
+    for keyword in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID",
+                    "StudyDate", "StudyTime"):  # fmt: skip
+        setattr(image, keyword, "")
+    image.ImagePositionPatient, image.ImageOrientationPatient = [0, 0, 0], [1, 0, 0, 0, 1, 0]
+    image.PixelSpacing, image.SliceThickness = [1, 1], 1
+    image.Rows, image.Columns = 1, 8
+    if lossy is not None:
+        image.LossyImageCompression = lossy
+    return image
+
+
+_NESTED = frozenset({"DimensionOrganizationSequence", "DimensionIndexSequence", "ContributingEquipmentSequence",
+                     "SharedFunctionalGroupsSequence"})  # fmt: skip
+"""Sequences that are filled in or written over later."""
+
+
+def _copy(prototype: Dataset) -> Dataset:
+    """A data set of its own, down to what is changed later."""
+    data = Dataset({e.tag: deepcopy(e) if e.keyword in _NESTED else copy(e) for e in prototype})
+    data.file_meta = FileMetaDataset({e.tag: copy(e) for e in prototype.file_meta})
+    return data
+
+
+def _fill(data: Dataset, image: Dataset, recipe: Recipe, identity: str, measures: hd.PixelMeasuresSequence) -> None:
+    """Put in what an object has of its source and of its own, as highdicom does.
+
+    Parameters
+    ----------
+    image
+        Plain copy of the first slice that has frames.
+    """
+    data.SeriesInstanceUID, data.SOPInstanceUID = derived_uid("series", identity), derived_uid("instance", identity)
+    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
+    data.FrameOfReferenceUID, data.Rows, data.Columns = image.FrameOfReferenceUID, image.Rows, image.Columns
+    data.SeriesNumber, data.SeriesDescription = recipe.series_number, recipe.series_description
+    data.ContentDescription = recipe.remark or recipe.series_description
+    data.ContentCreatorName = recipe.content_creator_name
+    for kind in ("Series", "Content"):
+        setattr(data, f"{kind}Date", DA(recipe.moment.date()))
+        setattr(data, f"{kind}Time", TM(recipe.moment.time()))
+    shared = data.SharedFunctionalGroupsSequence[0]
+    shared.PlaneOrientationSequence = hd.PlaneOrientationSequence("PATIENT", image.ImageOrientationPatient)
+    shared.PixelMeasuresSequence = measures
+
+
 def with_highdicom(
-    images: Sequence[Dataset],
-    pixels: npt.NDArray[np.generic],
-    kind: tuple[Encoding, SegmentationFractionalTypeValues],
-    segments: Sequence[NumberedSegment],
-    recipe: Recipe,
-    identity: str,
-    measures: hd.PixelMeasuresSequence,
-    *,
-    omit_empty_frames: bool,
+    image: Dataset, kind: tuple[Encoding, SegmentationFractionalTypeValues], segments: Sequence[NumberedSegment]
 ) -> HighdicomSegmentation:
-    """What highdicom makes of plain images and pixels."""
+    """What highdicom makes of one plain image of 1 x 8 pixels."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC)
     return HighdicomSegmentation(
-        source_images=images,
-        pixel_array=pixels,
+        source_images=[image],
+        pixel_array=np.zeros((1, 1, 8), np.uint8),
         segmentation_type=SegmentationTypeValues(kind[0].value),
         fractional_type=kind[1],
         max_fractional_value=MAXIMUM_FRACTIONAL_VALUE,
-        segment_descriptions=[_description(s, identity) for s in segments],
-        series_instance_uid=derived_uid("series", identity),
-        series_number=recipe.series_number,
-        sop_instance_uid=derived_uid("instance", identity),
+        segment_descriptions=[_description(s, "") for s in segments],
+        series_instance_uid="2.25.5",
+        series_number=1,
+        sop_instance_uid="2.25.6",
         instance_number=1,
         manufacturer=MANUFACTURER,
         manufacturer_model_name="mask2seg",
         software_versions=__version__,
         device_serial_number="mask2seg",
         transfer_syntax_uid=ExplicitVRLittleEndian,
-        series_description=recipe.series_description,
+        series_description="any",
         content_label="SEGMENTATION",
-        content_description=recipe.remark or recipe.series_description,
-        content_creator_name=recipe.content_creator_name,
-        content_date=recipe.moment.date(),
-        content_time=recipe.moment.time(),
-        series_date=recipe.moment.date(),
-        series_time=recipe.moment.time(),
+        content_description="any",
+        content_creator_name="any^",
+        content_date=moment.date(),
+        content_time=moment.time(),
+        series_date=moment.date(),
+        series_time=moment.time(),
         specific_character_set="ISO_IR 192",
-        omit_empty_frames=omit_empty_frames,
+        omit_empty_frames=False,
         workers=0,
-        plane_positions=[hd.PlanePositionSequence("PATIENT", i.ImagePositionPatient) for i in images],
-        plane_orientation=hd.PlaneOrientationSequence("PATIENT", images[0].ImageOrientationPatient),
-        pixel_measures=measures,
+        plane_positions=[hd.PlanePositionSequence("PATIENT", image.ImagePositionPatient)],
+        plane_orientation=hd.PlaneOrientationSequence("PATIENT", image.ImageOrientationPatient),
+        pixel_measures=hd.PixelMeasuresSequence([1.0, 1.0], 1.0),
     )
 
 

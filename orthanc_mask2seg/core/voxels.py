@@ -14,6 +14,7 @@ from pydicom import Dataset
 
 from orthanc_mask2seg.core.background import background, rescaled
 from orthanc_mask2seg.core.census import FEW_VALUES, Census
+from orthanc_mask2seg.core.cropped import Cropped
 from orthanc_mask2seg.core.pixels import PALETTE_SHIFT, StoredArray
 from orthanc_mask2seg.core.wording import counted
 from orthanc_mask2seg.model import LabelArray, Reason, Refusal
@@ -46,6 +47,10 @@ class Labelling:
     evidence: tuple[str, ...]
     own_values: bool = True
     colours: Mapping[int, str] = field(default_factory=dict)
+
+    def apply_to(self, plane: Cropped) -> Cropped:
+        """The same of a plane that is cropped."""
+        return plane.mapped(self.apply)
 
     def apply(self, plane: StoredArray) -> LabelArray:
         """Label values of a plane of stored values, same shape; 0 is background.

@@ -1,6 +1,7 @@
 """Headers of a series from the first bytes of its files, where an archive sends parts of files.
 
-The slices of a series have most elements in common, byte for byte: these are parsed once.
+The slices of a series have most elements in common, byte for byte: these are parsed once, and the headers share them.
+Whoever wants to change a value of a header gives it another element; nobody changes an element.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from typing import NamedTuple
 
 from pydicom import Dataset
 from pydicom.dataelem import DataElement, RawDataElement
-from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 
 from orthanc_mask2seg.errors import ArchiveRejected
@@ -72,7 +72,7 @@ class Beginnings:
             if old is not None and old.vr == new.vr and old.value == new.value:
                 element = self._elements.get(tag)
                 if element is not None:
-                    found[element.tag] = _own(element)
+                    found[element.tag] = element
             elif not tag >> 16 & 1:
                 changed = _raw_element(tag, new)
                 if is_useful(changed):
@@ -82,6 +82,19 @@ class Beginnings:
             is_implicit_vr=False, is_little_endian=True, character_encoding=self._character_sets
         )
         return header
+
+    def read_or_parse(self, content: bytes) -> Dataset:
+        """The header of a whole file, however it is written.
+
+        Raises
+        ------
+        ArchiveRejected
+            It is not readable as DICOM.
+        """
+        try:
+            return self.read(content)
+        except NotReadableError:
+            return header_of(content)
 
     def _first(self, beginning: bytes, raw: dict[int, _Raw]) -> Dataset:
         try:
@@ -105,20 +118,6 @@ def _read(header: Dataset, element: DataElement | RawDataElement) -> DataElement
         return header[element.tag]
     except DICOM_FAULTS:
         return element
-
-
-def _own(element: DataElement | RawDataElement) -> DataElement | RawDataElement:
-    """The same element, to be changed without changing the one of another header."""
-    if isinstance(element, RawDataElement):
-        return element
-    result = DataElement.__new__(DataElement)
-    result.__dict__.update(element.__dict__)
-    if isinstance(element.value, MultiValue):
-        values = MultiValue.__new__(MultiValue)
-        values.__dict__.update(element.value.__dict__)
-        values._list = list(element.value._list)  # noqa: SLF001 - parsing them again takes ten times as long
-        result._value = values  # noqa: SLF001
-    return result
 
 
 def _raw_element(tag: int, raw: _Raw) -> RawDataElement:

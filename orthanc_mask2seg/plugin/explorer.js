@@ -10,6 +10,12 @@
   var POLL_MS = 700;
   var PATIENCE = 15; // polls in a row that fail before we give up
   var ID = /^[0-9a-f]{8}(-[0-9a-f]{8}){4}$/;
+  var FILE = /^\/series\/[0-9a-f]{8}(-[0-9a-f]{8}){4}\/attachments\/[0-9]+\/data$/;
+  var NAMES = {
+    SEG: 'the segmentation', SR: 'the structured report', RTSTRUCT: 'the contours (RTSTRUCT)',
+    SC: 'the picture as a series', CSV: 'the features (CSV)', JSON: 'the features (JSON)',
+    NRRD: 'the segmentation as .seg.nrrd', NIFTI: 'the segmentation as NIfTI', PREVIEW: 'the picture (PNG)'
+  };
   var JOB = /^[0-9a-f]{24}$/;
   var ENDED = { done: true, failed: true, quarantined: true };
   var STEPS = {
@@ -147,6 +153,15 @@
       .text(text);
   };
 
+  /* Where one output is opened: its series, or the file that Orthanc keeps beside that of the segmentation. */
+  Panel.prototype.output = function (one) {
+    var text = 'Open ' + (NAMES[one.kind] || one.kind);
+    if (!FILE.test(one.file || '')) {
+      return this.link(one.series, text);
+    }
+    return $('<a>').attr({ href: '..' + one.file, rel: 'external', target: '_blank' }).addClass('mask2seg-link').text(text);
+  };
+
   /* The series as the user may see it: its description comes from Orthanc itself. */
   Panel.prototype.named = function (key, fallback) {
     var link = this.link(key, fallback);
@@ -271,13 +286,12 @@
     $.each(jobs, function (_i, job) {
       var answer = job.result || job.error || {};
       var links = job.links || {};
-      var outputs = links.outputs || [];
       converted += answer.outcome === 'converted' ? 1 : 0;
       if (jobs.length > 1) {
         self.note.append($('<p>').append(self.named(links.mask, 'Of'), document.createTextNode(': ' + words(job))));
       }
-      $.each(outputs, function (_j, key) {
-        self.note.append($('<p>').append(self.link(key, 'Open the segmentation')));
+      $.each(links.made || [], function (_j, one) {
+        self.note.append($('<p>').append(self.output(one)));
       });
       if (answer.outcome === 'converted') {
         self.say(answer.detail);

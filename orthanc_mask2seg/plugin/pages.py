@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
 REFRESH_SECONDS = 2
-EXPLORER = "../../app/explorer.html"
-"""Orthanc Explorer, from /mask2seg/jobs/... and /mask2seg/studies/..."""
+ROOT = "../.."
+"""Orthanc, from /mask2seg/jobs/... and /mask2seg/studies/..."""
+
+EXPLORER = f"{ROOT}/app/explorer.html"
+FILE = re.compile(r"/series/[0-9a-f-]{44}/attachments/\d+/data")
+NAMES = {
+    "SEG": "The segmentation", "SR": "The structured report", "RTSTRUCT": "The contours (RTSTRUCT)",
+    "SC": "The picture as a series", "CSV": "The features (CSV)", "JSON": "The features (JSON)",
+    "NRRD": "The segmentation as .seg.nrrd", "NIFTI": "The segmentation as NIfTI", "PREVIEW": "The picture (PNG)",
+}  # fmt: skip
+"""What a page calls an output, by its kind."""
 
 STEPS = {
     "match": "Looking for the images that it belongs to",
@@ -76,10 +86,21 @@ def _job(document: Mapping[str, Any]) -> str:
     if hint:
         lines.append(f"<p>{escape(hint)}</p>\n")
     links = document.get("links") or {}
-    shown = [("The segmentation", key) for key in links.get("outputs") or []]
-    shown += [("The mask series", links.get("mask")), ("The images", links.get("source"))]
-    anchors = [f'<a href="{EXPLORER}#series?uuid={escape(str(key))}">{title}</a>\n' for title, key in shown if key]
+    shown = [(NAMES.get(str(one["kind"]), str(one["kind"])), _address(one)) for one in links.get("made") or []]
+    others = (("mask", "The mask series"), ("source", "The images"))
+    shown += [(title, _series(links[name])) for name, title in others if links.get(name)]
+    anchors = [f'<a href="{escape(address)}">{escape(title)}</a>\n' for title, address in shown]
     return "".join([*lines, "<p>", *anchors, "</p>\n</section>\n"])
+
+
+def _series(key: object) -> str:
+    return f"{EXPLORER}#series?uuid={key}"
+
+
+def _address(made: Mapping[str, Any]) -> str:
+    """Where one output is opened: its series, or the file that Orthanc keeps beside that of the segmentation."""
+    file = str(made.get("file") or "")
+    return f"{ROOT}{file}" if FILE.fullmatch(file) else _series(made["series"])
 
 
 def _kind(document: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pydicom import Dataset
@@ -20,19 +20,24 @@ from orthanc_mask2seg.core.detect import (
     weight,
 )
 from orthanc_mask2seg.core.match import GOOD_SCORE, Match, match
+from orthanc_mask2seg.core.pixels import Kept
 from orthanc_mask2seg.core.plane_headers import SOME_WITHOUT_POSITION
 from orthanc_mask2seg.core.rules import Verdict
 from orthanc_mask2seg.core.trust import BY_REFERENCE, TRUSTED, borrow_positions, place_by_references
 from orthanc_mask2seg.core.wording import counted
-from orthanc_mask2seg.model import Evidence, ImageSeries, Reason, Refusal, Series, Uid
+from orthanc_mask2seg.model import ArchiveKey, Evidence, ImageSeries, Reason, Refusal, Series, Uid
 from orthanc_mask2seg.pacs.part10 import digest_of
 from orthanc_mask2seg.pacs.port import Archive
 from orthanc_mask2seg.service.reading import (
     MASK_SAMPLES,
+    MaskFiles,
+    census_of,
+    files_of,
+    first_header,
     headers_of,
     open_mask,
     open_stacks,
-    sample_series,
+    samples_of,
 )
 from orthanc_mask2seg.service.roles import Others, Roles, texts
 from orthanc_mask2seg.service.sieve import rule_for
@@ -47,11 +52,14 @@ class Found:
 
     Attributes
     ----------
+    instances
+        Pixels of the mask's files; or why they cannot be had.
     called_mask
         A person, a rule or its SeriesDescription calls it a mask: its grey levels may be cut or kept as fractions.
     """
 
     image: ImageSeries
+    instances: tuple[Kept, ...] | Refusal
     match: Match
     evidence: tuple[str, ...]
     called_mask: bool = False
@@ -62,7 +70,7 @@ class _Mask:
     """A mask on its way, with what was seen of it."""
 
     series: Series
-    headers: tuple[Dataset, ...]
+    sampled: Mapping[ArchiveKey, bytes]
     census: Census
     evidence: tuple[Evidence, ...]
     named: bool
@@ -113,11 +121,25 @@ class Matcher:
             return _with_evidence(
                 _named_no_image(self._sources, self._not_sources | {series.series_instance_uid}), mask
             )
-        image = open_mask(series, mask.headers, self._settings.position_tolerance_mm)
+        files = self._files(mask, others)
+        if isinstance(files, Refusal):
+            return files
+        return self._placed(mask, files, others)
+
+    def _files(self, mask: _Mask, others: Others) -> MaskFiles | Refusal:
+        """All headers of a mask; with its pixels where there are images that it may lie on."""
+        if others.sources:
+            return files_of(self._archive, mask.series, mask.sampled)
+        headers = headers_of(self._archive, mask.series)
+        return headers if isinstance(headers, Refusal) else MaskFiles(headers, ())
+
+    def _placed(self, mask: _Mask, files: MaskFiles, others: Others) -> Found | Refusal:
+        series, headers = mask.series, files.headers
+        image = open_mask(series, headers, self._settings.position_tolerance_mm)
         placed: tuple[str, ...] = ()
         among = others.sources
         if isinstance(image, Refusal) and image.reason is Reason.NO_GEOMETRY:
-            borrowed = self._without_positions(mask, image, others)
+            borrowed = self._without_positions(mask, headers, image, others)
             if isinstance(borrowed, Refusal):
                 return _with_evidence(borrowed, mask)
             image, source, how = borrowed
@@ -134,10 +156,11 @@ class Matcher:
             return _not_discrete(mask)
         if isinstance(found, Refusal):
             return _with_evidence(found, mask)
-        if found.resampled and not mask.named and not (links or header_evidence(mask.headers[0])):
+        if found.resampled and not mask.named and not (links or header_evidence(headers[0])):
             return _only_few_values(mask, found)
         return Found(
             image=image,
+            instances=files.instances,
             match=found,
             evidence=(*texts(mask.evidence), *placed),
             called_mask=mask.named or says_mask(series),
@@ -158,17 +181,15 @@ class Matcher:
         threshold = (self._settings.threshold or None) if called_mask else None
         if called_mask and self._settings.fractional:
             threshold = ANY_PROBABILITY
-        headers = headers_of(self._archive, series)
-        if isinstance(headers, Refusal):
-            return headers
-        census = sample_series(self._archive, series, MASK_SAMPLES, threshold)
+        sampled = samples_of(self._archive, series, MASK_SAMPLES)
+        census = census_of(sampled.values(), threshold)
         if isinstance(census, Refusal):
             return census
-        evidence = mask_evidence(headers[0], census) if headers else ()
+        evidence = mask_evidence(first_header(sampled), census) if sampled else ()
         if threshold is not None and evidence:
             cut = "above 0" if threshold == ANY_PROBABILITY else f"from {threshold:g} on"
             evidence = (replace(evidence[0], text=f"{evidence[0].text}, when values {cut} are one"), *evidence[1:])
-        mask = _Mask(series=series, headers=headers, census=census, evidence=evidence, named=named)
+        mask = _Mask(series=series, sampled=sampled, census=census, evidence=evidence, named=named)
         return mask if census.discrete else _not_discrete(mask)
 
     def _others(self, series: Series) -> Others:
@@ -212,7 +233,7 @@ class Matcher:
         return self._opened[series.key]
 
     def _without_positions(
-        self, mask: _Mask, refusal: Refusal, others: Others
+        self, mask: _Mask, headers: tuple[Dataset, ...], refusal: Refusal, others: Others
     ) -> tuple[ImageSeries, ImageSeries, str] | Refusal:
         """The mask with places, the source that they are from, and how: by references, or by an order that is trusted.
 
@@ -221,14 +242,14 @@ class Matcher:
         """
         sources = others.sources
         tolerance = self._settings.position_tolerance_mm
-        linked = [(place_by_references(mask.series, mask.headers, s, tolerance), s) for s in sources]
+        linked = [(place_by_references(mask.series, headers, s, tolerance), s) for s in sources]
         proven = self._images_of([(image, s) for image, s in linked if image is not None])
         if len(proven) > 1:
             return _several_sources([s for _, s in proven], "hold the images that the mask refers to")
         if proven:
             image, source = proven[0]
             return image, source, BY_REFERENCE.format(counted(len(image.volume.planes), "plane"))
-        same_count = any(len(s.volume.planes) == len(mask.headers) for s in sources)
+        same_count = any(len(s.volume.planes) == len(headers) for s in sources)
         some = refusal.hint == SOME_WITHOUT_POSITION
         if not mask.named and not some and not same_count and weight(mask.evidence) < CLEAR_MASK:
             return Refusal(
@@ -240,7 +261,7 @@ class Matcher:
         if not self._settings.trust_order:
             return refusal
         images = [s for s in sources if not self._roles.few_valued(s)] or list(sources)
-        borrowed = [(borrow_positions(mask.series, mask.headers, source), source) for source in images]
+        borrowed = [(borrow_positions(mask.series, headers, source), source) for source in images]
         fitting = [(image, source) for image, source in borrowed if not isinstance(image, Refusal)]
         if len(fitting) > 1:
             return _several_sources([s for _, s in fitting], "have the InstanceNumbers of the mask")

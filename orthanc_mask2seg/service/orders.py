@@ -74,7 +74,11 @@ class Orders:
     def job_document(self, job: Job) -> dict[str, Any]:
         """A job, with the step that it is at and the archive's keys of what it speaks of."""
         result = job.result or {}
-        outputs = [self._key_of(output["series_uid"]) for output in result.get("outputs", ())]
+        made = [
+            {"kind": output["kind"], "series": key, "file": output.get("attachment")}
+            for output in result.get("outputs", ())
+            if (key := self._key_of(output["series_uid"]))
+        ]
         source = result.get("source_series_uid")
         return {
             **job.document(),
@@ -82,7 +86,8 @@ class Orders:
             "links": {
                 "mask": job.request.series_key,
                 "source": self._key_of(source) if source else None,
-                "outputs": [key for key in outputs if key],
+                "outputs": list(dict.fromkeys(one["series"] for one in made)),
+                "made": made,
             },
         }
 

@@ -17,8 +17,9 @@ from pydicom import Dataset
 
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.core.convert import Converted, Matched, Placed, convert, place_labels
+from orthanc_mask2seg.core.cropped import kept_of
 from orthanc_mask2seg.core.fractional import convert_fractional, probabilities
-from orthanc_mask2seg.core.mask_planes import read_planes, read_probabilities
+from orthanc_mask2seg.core.mask_planes import planes_of_mask, probabilities_of_mask
 from orthanc_mask2seg.core.match import Match
 from orthanc_mask2seg.core.pixels import StoredArray
 from orthanc_mask2seg.core.plane_headers import integer
@@ -225,8 +226,8 @@ def _convert_group(
     with watch.step("read"):
         template = template_of(archive, group[0].match.source)
         if settings.fractional and len(group) == 1 and group[0].called_mask:
-            contents = archive.contents(group[0].image.series.instance_keys)
-            values = read_probabilities(group[0].image, contents)
+            instances = group[0].instances
+            values = instances if isinstance(instances, Refusal) else probabilities_of_mask(group[0].image, instances)
             if values is not None:
                 return (_convert_fractional(archive, group[0], values, template, task, settings, watch),)
     placed: list[Placed] = []
@@ -234,7 +235,7 @@ def _convert_group(
     refused: list[Result] = []
     own = {m.series_instance_uid for m in task.masks}
     for found in group:
-        labels = _place(archive, found, settings, watch)
+        labels = _place(found, settings, watch)
         uid = found.image.series.series_instance_uid
         if isinstance(labels, Placed):
             placed.append(labels)
@@ -259,15 +260,15 @@ def _convert_group(
     return (_stored(archive, ended, kept, pixels, template, task, settings, watch), *refused)
 
 
-def _place(archive: Archive, found: Found, settings: Settings, watch: _Stopwatch) -> Placed | Refusal:
-    """Read all pixels of a mask and put its labels on the grid of its source."""
+def _place(found: Found, settings: Settings, watch: _Stopwatch) -> Placed | Refusal:
+    """Take all pixels of a mask and put its labels on the grid of its source."""
     threshold = (settings.threshold or None) if found.called_mask else None
-    with watch.step("read"):
-        contents = archive.contents(found.image.series.instance_keys)
-        stored = read_planes(found.image, contents, threshold=threshold)
-    if isinstance(stored, Refusal):
-        return stored
+    if isinstance(found.instances, Refusal):
+        return found.instances
     with watch.step("convert"):
+        stored = planes_of_mask(found.image, found.instances, threshold=threshold)
+        if isinstance(stored, Refusal):
+            return stored
         matched = Matched(mask=found.image, match=found.match, stored=stored)
         return place_labels(matched, maximum_volume_change=settings.maximum_volume_change)
 
@@ -275,7 +276,7 @@ def _place(archive: Archive, found: Found, settings: Settings, watch: _Stopwatch
 def _convert_fractional(
     archive: Archive,
     found: Found,
-    values: tuple[StoredArray, ...] | Refusal,
+    values: Sequence[StoredArray] | Refusal,
     template: Dataset,
     task: Task,
     settings: Settings,
@@ -348,10 +349,11 @@ def _noting(task: Task) -> NoteBeside | None:
 def digest_of_mask(planes: Sequence[StoredArray]) -> str:
     """SHA-256 of what a mask holds, hexadecimal: of those planes, in the order of the volume, that hold anything."""
     digest = hashlib.sha256()
-    for index, plane in enumerate(planes):
+    for index, plane in enumerate(kept_of(planes)):
         if plane.any():
-            digest.update(f"{index} {plane.dtype.str} {plane.shape}\n".encode())
-            digest.update(np.ascontiguousarray(plane).data)
+            where = f"{plane.shape} {plane.fill} {plane.row} {plane.column} {plane.values.shape}"
+            digest.update(f"{index} {plane.values.dtype.str} {where}\n".encode())
+            digest.update(np.ascontiguousarray(plane.values).data)
     return digest.hexdigest()
 
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 
+from orthanc_mask2seg.core.alike import AlikeFiles
 from orthanc_mask2seg.core.bounds import read_dicom
 from orthanc_mask2seg.core.census import Census
 from orthanc_mask2seg.core.geometry import planes_of, stack
 from orthanc_mask2seg.core.mask_planes import label_domain
 from orthanc_mask2seg.core.phases import phases
-from orthanc_mask2seg.core.pixels import READING_ERRORS, decode, drop_unreadable
+from orthanc_mask2seg.core.pixels import READING_ERRORS, Kept, decode, drop_unreadable, kept
 from orthanc_mask2seg.core.plane_headers import integer, is_localizer
 from orthanc_mask2seg.core.wording import counted, instance_of
 from orthanc_mask2seg.errors import ArchiveRejected
 from orthanc_mask2seg.model import ArchiveKey, ImageSeries, Reason, Refusal, Series
+from orthanc_mask2seg.pacs.beginnings import Beginnings
+from orthanc_mask2seg.pacs.part10 import header_of
 from orthanc_mask2seg.pacs.port import Archive
 
 MASK_SAMPLES = 5
@@ -36,7 +40,51 @@ def headers_of(archive: Archive, series: Series) -> tuple[Dataset, ...] | Refusa
         `invalid_dicom` where an instance does not say readably whose it is, where it lies or what its pixels are.
         Unreadable values that say nothing of that are left out.
     """
-    headers = archive.headers(series)
+    return _readable(archive.headers(series))
+
+
+@dataclass(frozen=True, slots=True)
+class MaskFiles:
+    """All of a mask series, each file read once.
+
+    Attributes
+    ----------
+    headers
+        As `headers_of` gives them.
+    instances
+        Its pixels, in the same order; or why they cannot be had.
+    """
+
+    headers: tuple[Dataset, ...]
+    instances: tuple[Kept, ...] | Refusal
+
+
+def files_of(archive: Archive, series: Series, sampled: Mapping[ArchiveKey, bytes]) -> MaskFiles | Refusal:
+    """Read whole files of a mask that has images beside it: its pixels will be wanted, and hold its headers.
+
+    Parameters
+    ----------
+    sampled
+        Files that are there already.
+    """
+    coming = archive.contents(tuple(key for key in series.instance_keys if key not in sampled))
+    reader, files = Beginnings(), AlikeFiles()
+    headers: list[Dataset] = []
+    instances: list[Kept] = []
+    fault: Refusal | None = None
+    for key in series.instance_keys:
+        content = sampled[key] if key in sampled else next(coming)
+        headers.append(reader.read_or_parse(content))
+        decoded = fault or files.decode(content)
+        if isinstance(decoded, Refusal):
+            fault = decoded
+        else:
+            instances.append(kept(decoded))
+    readable = _readable(tuple(headers))
+    return readable if isinstance(readable, Refusal) else MaskFiles(readable, fault or tuple(instances))
+
+
+def _readable(headers: tuple[Dataset, ...]) -> tuple[Dataset, ...] | Refusal:
     spoiled = [header for header in headers if drop_unreadable(header)]
     if not spoiled:
         return headers
@@ -129,10 +177,22 @@ def spread(count: int, samples: int) -> list[int]:
     return [int((i + 0.5) * count / samples) for i in range(samples)]
 
 
-def sample_series(archive: Archive, series: Series, samples: int, threshold: float | None = None) -> Census | Refusal:
-    """Census of a few instances of a series, in whatever order the archive has them."""
+def samples_of(archive: Archive, series: Series, samples: int) -> dict[ArchiveKey, bytes]:
+    """Files of a few instances of a series, in whatever order the archive has them."""
     keys = tuple(series.instance_keys[i] for i in spread(len(series.instance_keys), samples))
-    return census_of(archive.contents(keys), threshold)
+    return dict(zip(keys, archive.contents(keys), strict=True))
+
+
+def first_header(files: Mapping[ArchiveKey, bytes]) -> Dataset:
+    """Header of the first of some files, as far as its values can be read."""
+    header = header_of(next(iter(files.values())))
+    drop_unreadable(header)
+    return header
+
+
+def sample_series(archive: Archive, series: Series, samples: int, threshold: float | None = None) -> Census | Refusal:
+    """Census of a few instances of a series."""
+    return census_of(samples_of(archive, series, samples).values(), threshold)
 
 
 def sample_image(
@@ -144,7 +204,7 @@ def sample_image(
     return census_of(archive.contents(keys), threshold)
 
 
-def census_of(contents: Iterator[bytes], threshold: float | None = None) -> Census | Refusal:
+def census_of(contents: Iterable[bytes], threshold: float | None = None) -> Census | Refusal:
     """Census of all frames of some DICOM files of one series.
 
     Parameters
@@ -162,9 +222,9 @@ def census_of(contents: Iterator[bytes], threshold: float | None = None) -> Cens
     if isinstance(values, Refusal):
         return values
     census = Census()
-    for frames in values:
-        for frame in frames:
-            census.add(frame)
+    for planes in values:
+        for plane in planes:
+            census.add(plane)
     return census
 
 

@@ -95,6 +95,41 @@ def test_click_progress_link_origin(server: PluginOrthanc, page: Page, pytestcon
     expect(page.get_by_role("link", name="Open the segmentation")).to_be_visible(timeout=SLOW_MS)
 
 
+def test_one_press_yields_the_bundle_that_is_configured(
+    tmp_path: Path, chromium: Browser, pytestconfig: pytest.Config
+) -> None:
+    """Every output is there, named, and opens: series in Orthanc Explorer, files as they are."""
+    kinds = ["seg", "sr", "csv", "json", "rtstruct", "nrrd", "nifti", "preview", "capture"]
+    server = PluginOrthanc(tmp_path, "trixie", SettleSeconds=3600.0, Outputs=kinds, RadiomicsPreset="none")
+    try:
+        server.ready()
+        made = study(grid=Grid(rows=64, columns=64, planes=8), seed=5)
+        server.send(*(to_bytes(data) for data in (*made.image, *made.mask)))
+        [mask] = server.series(description="tumour mask")
+        context = chromium.new_context(
+            http_credentials={"username": server.username, "password": server.password},
+            viewport={"width": 1100, "height": 900},
+        )
+        page = context.new_page()
+        show(page, server, "series", mask)
+        page.locator("#mask2seg-series-convert").click(timeout=SLOW_MS)
+        expect(page.locator("#mask2seg-series-convert")).to_have_text("Converted", timeout=SLOW_MS)
+        links = page.locator("#mask2seg-series .mask2seg-note a")
+        expect(links).to_have_count(len(kinds), timeout=SLOW_MS)
+        page.screenshot(path=screenshot(pytestconfig, "bundle"), full_page=True)
+        found = {link.inner_text(): str(link.get_attribute("href")) for link in links.all()}
+        assert len(found) == len(kinds), "each has a name of its own"
+        modalities = {server.get(f"/series/{key}").json()["MainDicomTags"]["Modality"] for key in server.series()}
+        assert {"CT", "SEG", "SR", "RTSTRUCT", "OT"} - modalities <= {"OT"}
+        for name, begins in (("features (CSV)", b"Segment"), ("picture (PNG)", b"\x89PNG"), ("NIfTI", b"\x1f\x8b")):
+            address = next(href for text, href in found.items() if text.endswith(name))
+            assert address.startswith("../series/")
+            assert server.get(address.removeprefix("..")).content.startswith(begins)
+        context.close()
+    finally:
+        server.kill()
+
+
 def test_a_refusal_is_said_in_words(server: PluginOrthanc, page: Page, pytestconfig: pytest.Config) -> None:
     made = study(seed=2)
     server.send(*(to_bytes(data) for data in made.mask))

@@ -55,7 +55,12 @@ def test_enable_is_all_that_it_takes(make: Make, suite: str) -> None:
     assert asked.status_code == 202
     job = server.ended(asked.json()["id"])
     assert job["result"]["outcome"] == "converted"
-    assert job["links"] == {"mask": mask, "source": images, "outputs": [segmentation]}
+    assert job["links"] == {
+        "mask": mask,
+        "source": images,
+        "outputs": [segmentation],
+        "made": [{"kind": "SEG", "series": segmentation, "file": None}],
+    }
     assert server.ask("POST", f"/series/{mask}/convert").json() == asked.json()
 
     refused = server.ended(server.ask("POST", f"/series/{images}/convert").json()["id"])

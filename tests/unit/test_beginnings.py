@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from pydicom import Dataset, dcmread
+from pydicom import DataElement, Dataset, dcmread
 
 from orthanc_mask2seg.pacs.beginnings import Beginnings, NotReadableError, header_length, headers
 from orthanc_mask2seg.pacs.part10 import header_of
@@ -38,13 +38,13 @@ def test_headers_are_those_of_the_whole_files() -> None:
         assert str(header.PatientName) == "Äpfel^Öl"
 
 
-def test_headers_are_no_ones_but_their_own() -> None:
-    """What is common to all of them can be changed in one."""
+def test_what_is_given_to_one_header_or_taken_from_it_is_its_own() -> None:
+    """They share the elements that they have in common, which nobody changes."""
     files = series()
     first, second, third = list(headers(files))[:3]
-    second.PatientName, second.ImageType[0] = "Other", "DERIVED"
-    second.ProcedureCodeSequence[0].CodeMeaning = "changed"
-    second.PixelSpacing[0] = 9
+    second["PatientName"] = DataElement("PatientName", "PN", "Other")
+    second["ImageType"] = DataElement("ImageType", "CS", ["DERIVED", "PRIMARY"])
+    del second.ProcedureCodeSequence
     for header, content in ((first, files[0]), (third, files[2])):
         assert header == header_of(content)
 

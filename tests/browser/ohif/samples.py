@@ -13,6 +13,7 @@ import numpy as np
 import SimpleITK as sitk
 from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
+from skimage.measure import points_in_poly
 
 from orthanc_mask2seg.demo.study import make_study, to_bytes
 from tests.truth import Case
@@ -41,6 +42,18 @@ class Truth(NamedTuple):
         found[tuple(index.T[::-1])] = True
         assert found.sum() == len(points), "two voxels lie at one place"
         return 2 * int((found & self.inside).sum()) / (len(points) + int(self.inside.sum()))
+
+    def filled(self, polygons: list[np.ndarray]) -> np.ndarray:
+        """Voxels of the grid whose centres lie in polygons of the patient: those that lie in an odd number of them."""
+        result = np.zeros(self.inside.shape, bool)
+        rows, columns = (a.ravel() for a in np.indices(self.inside.shape[1:]))
+        for polygon in polygons:
+            index = (polygon - self.affine[:3, 3]) @ np.linalg.inv(self.affine[:3, :3]).T
+            plane = int(np.rint(index[:, 2]).max())
+            assert np.abs(index[:, 2] - plane).max() < 0.01, "a contour does not lie in a slice"
+            inside = points_in_poly(np.column_stack([columns, rows]), index[:, :2])
+            result[plane] ^= inside.reshape(self.inside.shape[1:])
+        return result
 
 
 class Sample(NamedTuple):
@@ -119,10 +132,10 @@ def _truths(case: Case, turn: np.ndarray) -> list[Truth]:
     return truths
 
 
-def convert(sample: Sample, out: Path) -> Path:
-    """The SEG that a person gets from the command line."""
+def convert(sample: Sample, out: Path, *more: str) -> Path:
+    """The SEG that a person gets from the command line, and what else was asked for beside it."""
     masks = [f"--mask={folder}" for folder in sample.mask_folders]
-    words = ["convert", *masks, f"--source={sample.folder}", "-o", str(out), "--json"]
+    words = ["convert", *masks, f"--source={sample.folder}", "-o", str(out), "--json", *more]
     done = subprocess.run(
         [sys.executable, "-m", "orthanc_mask2seg", *words], capture_output=True, text=True, check=False, timeout=120
     )

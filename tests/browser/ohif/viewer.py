@@ -56,6 +56,19 @@ TO_THE_FULLEST_SLICE = """async () => {
   viewport.render();
 }"""
 
+CONTOURS = """() => {
+  const { segmentationService, viewportGridService } = window.services;
+  const viewportId = viewportGridService.getActiveViewportId();
+  const shown = segmentationService.getSegmentationRepresentations(viewportId).find(r => r.type === 'Contour');
+  const held = segmentationService.getSegmentation(shown.segmentationId);
+  const polygons = held.representationData.Contour.geometryIds.flatMap(id => {
+    const geometry = window.cornerstone.cache.getGeometry(id).data;
+    return geometry.contours.map(c => ({ number: c.segmentIndex ?? geometry.segmentIndex, points: c.points }));
+  });
+  return { polygons, labels: Object.values(held.segments).map(s => [s.segmentIndex, s.label]) };
+}"""
+"""Reads the memory of the viewer: polygons in the patient (mm), and the names of the regions."""
+
 SHOWN = """() => {
   const { segmentationService, viewportGridService } = window.services ?? {};
   const viewportId = viewportGridService?.getActiveViewportId();
@@ -97,29 +110,29 @@ class Viewer:
         self.page.get_by_role("button", name="Basic Viewer").click(timeout=OPEN_MS)
         self._await_series()
 
-    def open(self, study_instance_uid: str) -> None:
-        """By the address that other systems link to."""
+    def open(self, study_instance_uid: str, *, derived: int = 1) -> None:
+        """By the address that other systems link to; until it lists so many series that are no images."""
         self.page.goto(f"{self.url}/viewer?StudyInstanceUIDs={study_instance_uid}")
-        self._await_series()
+        self._await_series(derived)
 
-    def _await_series(self) -> None:
-        expect(self.segmentation_thumbnail).to_have_count(1, timeout=OPEN_MS)
+    def _await_series(self, derived: int = 1) -> None:
+        expect(self.thumbnails).to_have_count(derived, timeout=OPEN_MS)
         expect(self.page.locator("canvas.cornerstone-canvas").first).to_be_visible(timeout=OPEN_MS)
 
     @property
-    def segmentation_thumbnail(self) -> Any:
-        """The entry of the SEG in the list of series."""
+    def thumbnails(self) -> Any:
+        """Entries in the list of series that are no images."""
         return self.page.locator("[data-cy=study-browser-thumbnail-no-image]")
 
-    def show(self) -> None:
-        """Double-click the SEG and wait until it is on the images.
+    def show(self, modality: str = "SEG") -> None:
+        """Double-click the SEG, or the RTSTRUCT, and wait until it is on the images.
 
         Raises
         ------
         NothingShown
             It is not there after two minutes.
         """
-        self.segmentation_thumbnail.dblclick(timeout=OPEN_MS)
+        self.thumbnails.filter(has_text=modality).dblclick(timeout=OPEN_MS)
         try:
             self.page.wait_for_function(SHOWN, timeout=SHOW_MS)
         except TimeoutError as error:
@@ -138,9 +151,21 @@ class Viewer:
         assert all(set(np.unique(labels)) <= described for labels, _ in images), "voxels of no segment"
         return segments
 
+    def contours(self) -> tuple[dict[int, str], dict[int, list[np.ndarray]]]:
+        """What the viewer holds of an RTSTRUCT: names of the regions, and their polygons, each (n, 3), LPS, mm."""
+        document = self.page.evaluate(CONTOURS)
+        found: dict[int, list[np.ndarray]] = {}
+        for polygon in document["polygons"]:
+            found.setdefault(polygon["number"], []).append(np.array(polygon["points"], float).reshape(-1, 3))
+        return dict(document["labels"]), found
+
     def picture(self, path: Path) -> None:
         """Photograph the slice with the most of the segmentation, small enough for the documentation."""
         self.page.evaluate(TO_THE_FULLEST_SLICE)
+        self.photograph(path)
+
+    def photograph(self, path: Path) -> None:
+        """Photograph what is on the screen."""
         self.page.wait_for_timeout(3000)  # for the eye alone: the viewer says nowhere that it has drawn
         screen = Image.open(BytesIO(self.page.screenshot())).convert("RGB").resize((960, 600), Image.Resampling.LANCZOS)
         screen.quantize(96, dither=Image.Dither.NONE).save(path, optimize=True)

@@ -153,9 +153,18 @@ def shown(**job):
 def test_the_page_of_a_job_goes_on_until_it_ends():
     assert 'http-equiv="refresh"' in shown(state="waiting")
     assert "Converting" in shown(state="running", step="convert")
-    page = shown(result={"outcome": "converted", "detail": "1 segment"}, links={"mask": KEY, "outputs": [KEY]})
+    table = f"/series/{KEY}/attachments/4210/data"
+    made = [
+        {"kind": "SEG", "series": KEY, "file": None},
+        {"kind": "CSV", "series": KEY, "file": table},
+        {"kind": HOSTILE, "series": KEY, "file": f"//evil.example{table}"},
+    ]
+    page = shown(result={"outcome": "converted", "detail": "1 segment"}, links={"mask": KEY, "made": made})
     assert "refresh" not in page
     assert f'<a href="../../app/explorer.html#series?uuid={KEY}">The segmentation</a>' in page
+    assert f'<a href="../..{table}">The features (CSV)</a>' in page
+    assert "<script" not in page
+    assert "evil" not in page
     assert '<h1 class="converted">' in page
     assert '<h1 class="failed">' in shown(state="failed", error={"outcome": HOSTILE, "detail": "x"})
     refused = shown(result={"outcome": "refused", "reason": "no_geometry", "detail": HOSTILE, "hint": HOSTILE})

@@ -96,7 +96,12 @@ def test_pressed_twice_it_is_one_job_and_converted_it_is_shown(house):
     assert house.queue.retried == []
     links = house.orders.job_document(again)["links"]
     [segmentation] = [s for s in house.archive.all_series() if s.modality == "SEG"]
-    assert links == {"mask": key, "source": house.key(made.image[0]), "outputs": [segmentation.key]}
+    assert links == {
+        "mask": key,
+        "source": house.key(made.image[0]),
+        "outputs": [segmentation.key],
+        "made": [{"kind": "SEG", "series": segmentation.key, "file": None}],
+    }
 
 
 def test_what_the_watcher_has_converted_is_shown(house):
