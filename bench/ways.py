@@ -84,14 +84,15 @@ def floor(site: Site) -> Way:
 
 def us(site: Site) -> Way:
     """The pipeline of this project, in a process that is warm."""
-    from orthanc_mask2seg.config import Settings  # noqa: PLC0415
     from orthanc_mask2seg.core.encode import warm_up  # noqa: PLC0415
+
+    warm_up()  # before the rest is imported, as the process that works for the service does
+    from orthanc_mask2seg.config import Settings  # noqa: PLC0415
     from orthanc_mask2seg.pacs.orthanc_rest import OrthancArchive  # noqa: PLC0415
     from orthanc_mask2seg.service import pipeline  # noqa: PLC0415
 
     archive = OrthancArchive(site.url, *site.auth)
     archive.system()
-    warm_up()
     settings = Settings(viewers=("ohif", "dcmqi"))
 
     def run() -> str:

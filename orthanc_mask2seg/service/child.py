@@ -22,7 +22,6 @@ from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.jobs.port import JobRequest, RunAgain, Stored
 from orthanc_mask2seg.model import ArchiveKey, Series
 from orthanc_mask2seg.pacs.port import Archive
-from orthanc_mask2seg.service.archives import open_archive
 from orthanc_mask2seg.service.messages import answer_message, fault_message, receive, send
 
 _PR_SET_PDEATHSIG = 1
@@ -86,6 +85,10 @@ def main(arguments: list[str]) -> None:
     settings: Settings
     settings, warm = pickle.loads(connection.recv_bytes())  # noqa: S301 - from the service that started us
     logs.prepare(settings.log_level)
+    if warm:
+        _warm_up()
+    from orthanc_mask2seg.service.archives import open_archive  # noqa: PLC0415 - see _warm_up
+
     archive = open_archive(settings)
     runner = _runner(archive, settings, connection) if warm else None
     _limit(settings.job_memory_mb)
@@ -98,12 +101,17 @@ def main(arguments: list[str]) -> None:
         send(connection, _done(message, archive, settings, runner))
 
 
-def _runner(archive: Archive, settings: Settings, connection: Connection) -> Runner:
-    """The work of a job, ready to begin at once."""
+def _warm_up() -> None:
+    """Read highdicom's tables while there is little else in memory: nothing later takes as much."""
     from orthanc_mask2seg.core.encode import warm_up  # noqa: PLC0415 - not in the process that only looks
-    from orthanc_mask2seg.service.worker import make_runner  # noqa: PLC0415
 
     warm_up()
+
+
+def _runner(archive: Archive, settings: Settings, connection: Connection) -> Runner:
+    """The work of a job, ready to begin at once."""
+    from orthanc_mask2seg.service.worker import make_runner  # noqa: PLC0415 - not in the process that only looks
+
     return make_runner(archive, RemoteOutputs(connection), settings, steps=RemoteSteps(connection))
 
 

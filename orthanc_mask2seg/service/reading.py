@@ -14,7 +14,7 @@ from orthanc_mask2seg.core.census import Census
 from orthanc_mask2seg.core.geometry import planes_of, stack
 from orthanc_mask2seg.core.mask_planes import label_domain
 from orthanc_mask2seg.core.phases import phases
-from orthanc_mask2seg.core.pixels import READING_ERRORS, Kept, decode, drop_unreadable, kept
+from orthanc_mask2seg.core.pixels import READING_ERRORS, Kept, drop_unreadable, kept
 from orthanc_mask2seg.core.plane_headers import integer, is_localizer
 from orthanc_mask2seg.core.wording import counted, instance_of
 from orthanc_mask2seg.errors import ArchiveRejected
@@ -26,6 +26,9 @@ from orthanc_mask2seg.pacs.port import Archive
 MASK_SAMPLES = 5
 SOURCE_SAMPLES = 3
 """Instances whose pixels are looked at before the whole mask is read."""
+
+CLEARLY_GREY = 64
+"""So many grey levels in one plane: more planes would not make labels of them."""
 
 HEADER_BYTES = 4 * 2**20
 """A source instance larger than this is not fetched for its header: it is multi-frame, and the index has its tags."""
@@ -198,10 +201,16 @@ def sample_series(archive: Archive, series: Series, samples: int, threshold: flo
 def sample_image(
     archive: Archive, image: ImageSeries, samples: int, threshold: float | None = None
 ) -> Census | Refusal:
-    """Census of a few planes, spread over the volume."""
-    chosen = {image.volume.planes[i].index for i in spread(len(image.volume.planes), samples)}
+    """Census of a few planes, spread over the volume; of one plane where that is clearly an image."""
+    chosen = list(dict.fromkeys(image.volume.planes[i].index for i in spread(len(image.volume.planes), samples)))
     keys: tuple[ArchiveKey, ...] = tuple(image.series.instance_keys[i] for i in sorted(chosen))
-    return census_of(archive.contents(keys), threshold)
+    middle = keys[len(keys) // 2]
+    first = archive.content(middle)
+    census = census_of([first], threshold)
+    if isinstance(census, Refusal) or len(keys) == 1 or (not census.discrete and len(census.counts) > CLEARLY_GREY):
+        return census
+    others = archive.contents(tuple(key for key in keys if key != middle))
+    return census_of([first, *others], threshold)
 
 
 def census_of(contents: Iterable[bytes], threshold: float | None = None) -> Census | Refusal:
@@ -212,9 +221,9 @@ def census_of(contents: Iterable[bytes], threshold: float | None = None) -> Cens
     threshold
         See `core.mask_planes.read_planes`.
     """
-    instances = []
+    instances, files = [], AlikeFiles()
     for content in contents:
-        decoded = decode(content)
+        decoded = files.decode(content)
         if isinstance(decoded, Refusal):
             return decoded
         instances.append(decoded)
