@@ -107,7 +107,7 @@ class _Pattern:
         word = int(frames.view(f"<u{self.kind.itemsize}").max())
         if word > self.limits[1] and not self.limits[0] <= frames.min() <= frames.max() <= self.limits[1]:
             raise _UnlikeError
-        return Decoded(header, frames, word=word)
+        return Decoded(header, frames, word=word, like_first=True)
 
 
 def _uid(tag: int, value: str) -> RawDataElement:

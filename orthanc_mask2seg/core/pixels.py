@@ -93,6 +93,9 @@ class Decoded:
         The pixels are in FloatPixelData or DoubleFloatPixelData, whatever their values.
     word
         The largest pixel, all allocated bits of it read as an unsigned number; None where that is not known.
+    like_first
+        It is written like the first file of its series, and its header says no more than who it is and what its
+        pixels are.
     """
 
     header: Dataset
@@ -101,6 +104,7 @@ class Decoded:
     lossy: bool = False
     floating: bool = False
     word: int | None = None
+    like_first: bool = False
 
     @property
     def fractions(self) -> bool:

@@ -131,6 +131,7 @@ def to_file(data: Dataset, transfer_syntax_uid: UID = ExplicitVRLittleEndian) ->
 def _in_a_character_set(data: Dataset) -> bytes:
     """The file; in UTF-8 where the source's character set cannot hold its text."""
     content = b""
+    plain = all(text.isascii() for text in _texts(data))
     for character_set in (data.get("SpecificCharacterSet"), "ISO_IR 192"):
         data.SpecificCharacterSet = character_set
         buffer = io.BytesIO()
@@ -139,7 +140,7 @@ def _in_a_character_set(data: Dataset) -> bytes:
         except (LookupError, UnicodeError):
             continue
         content = buffer.getvalue()
-        if _texts(dcmread(io.BytesIO(content), stop_before_pixels=True)) == _texts(data):
+        if plain or _texts(dcmread(io.BytesIO(content), stop_before_pixels=True)) == _texts(data):
             break
     return content
 

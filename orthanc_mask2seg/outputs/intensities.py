@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
 
+from orthanc_mask2seg.core.alike import AlikeFiles
 from orthanc_mask2seg.core.pixels import decode
 from orthanc_mask2seg.core.plane_headers import Groups, frames_of
 from orthanc_mask2seg.core.wording import instance_of
@@ -47,6 +48,8 @@ class Intensities:
 
 
 COUNTED_LEVELS = 64
+POSITRON = "PT"
+"""Modality whose unit depends on more of the header than what is read of files that are written alike."""
 
 
 def instances_of(source: ImageSeries, planes: Collection[int]) -> tuple[ArchiveKey, ...]:
@@ -76,8 +79,10 @@ def read_intensities(source: ImageSeries, planes: Collection[int], contents: Ite
         wanted.setdefault(source.volume.planes[place].index, []).append(place)
     found: dict[int, Values] = {}
     meaning: tuple[CodedConcept, CodedConcept] | None = None
+    files = AlikeFiles()
     for index, content in zip(sorted(wanted), contents, strict=True):
-        decoded = decode(content)
+        modality = str(source.headers[index].get("Modality") or "")
+        decoded = decode(content) if modality == POSITRON else files.decode(content)
         if isinstance(decoded, Refusal):
             return decoded
         if decoded.coloured:
@@ -87,10 +92,10 @@ def read_intensities(source: ImageSeries, planes: Collection[int], contents: Ite
                 hint="Measure on images of grey levels.",
                 evidence=(instance_of(decoded.header),),
             )
-        groups = [g for _, g in frames_of(decoded.header)]
+        groups = [()] if decoded.like_first else [g for _, g in frames_of(decoded.header)]
         for place in wanted[index]:
             number = (source.volume.planes[place].frame_number or 1) - 1
-            scale = _scale(decoded.header, groups[number])
+            scale = _scale(decoded.header, groups[number], modality)
             if isinstance(scale, Refusal):
                 return scale
             slope, intercept, unit, quantity = scale
@@ -116,12 +121,11 @@ Scale = tuple[float, float, CodedConcept, CodedConcept]
 """Slope, intercept, unit, quantity."""
 
 
-def _scale(header: Dataset, groups: Groups) -> Scale | Refusal:
+def _scale(header: Dataset, groups: Groups, modality: str) -> Scale | Refusal:
     slope, intercept, kind = _rescale(header, groups)
-    modality = str(header.get("Modality") or "")
     if modality == "CT" and kind in {"", "HU"}:
         return slope, intercept, HU, ATTENUATION
-    if modality == "PT":
+    if modality == POSITRON:
         factor = suv_factor(header)
         return _unknown(factor) if isinstance(factor, str) else (slope * factor, intercept, SUV, SUV_BODY_WEIGHT)
     return slope, intercept, ARBITRARY, MR_SIGNAL if modality == "MR" else INTENSITY

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import numpy as np
 from pydicom import Dataset
+from pydicom.charset import default_encoding
 from pydicom.dataelem import RawDataElement
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.tag import Tag
@@ -117,12 +118,16 @@ def _contour(polygon: Polygon, region: Region, plane: Plane) -> Dataset:
     item.ContourImageSequence = [_image(plane)]
     item.ContourGeometricType = "CLOSED_PLANAR"
     item.NumberOfContourPoints = len(polygon)
+    item.set_original_encoding(is_implicit_vr=True, is_little_endian=True, character_encoding=default_encoding)
     _put_strings(item, CONTOUR_DATA, _coordinates(polygon + region.corner[1:], plane.geometry))
     return item
 
 
 def _put_strings(item: Dataset, tag: int, values: Iterable[str]) -> None:
-    """Add decimal strings as the bytes that they are: checking each again takes pydicom most of the time."""
+    """Add decimal strings as the bytes that they are: checking each again takes pydicom most of the time.
+
+    It does so unless the item says that it was read as it will be written.
+    """
     content = "\\".join(values).encode("ascii")
     content += b" " * (len(content) % 2)
     item[tag] = RawDataElement(Tag(tag), "DS", len(content), content, 0, is_implicit_VR=True, is_little_endian=True)
