@@ -157,6 +157,12 @@ class SqlLedger:
             wanted &= _seen.c.study_instance_uid == study_instance_uid
         return self._find(wanted)
 
+    def count_refused(self, reason: str) -> int:
+        """How many series stand refused for a reason."""
+        wanted = (_seen.c.verdict == Verdict.REFUSED) & (_seen.c.reason == reason)
+        with self._engine.connect() as connection:
+            return connection.execute(sa.select(sa.func.count()).select_from(_seen).where(wanted)).scalar_one()
+
     def of_study(self, study_instance_uid: Uid) -> tuple[Seen, ...]:
         """Series of a study, except those that were passed over."""
         return self._find((_seen.c.study_instance_uid == study_instance_uid) & (_seen.c.verdict != Verdict.PASSED_OVER))

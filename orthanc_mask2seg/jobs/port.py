@@ -317,6 +317,9 @@ class Ledger(Outputs, Protocol):
     def unfinished(self, study_instance_uid: Uid | None = None) -> tuple[Seen, ...]:
         """Series refused, skipped, still enqueued, or converted but stale, of one study or of all."""
 
+    def count_refused(self, reason: str) -> int:
+        """How many series stand refused for a reason."""
+
     def of_study(self, study_instance_uid: Uid) -> tuple[Seen, ...]:
         """Series of a study, except those that were passed over."""
 

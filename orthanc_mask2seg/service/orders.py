@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from orthanc_mask2seg.errors import NotInArchive
-from orthanc_mask2seg.jobs.port import BUTTON, Job, JobRequest, Jobs, JobState, Ledger, Seen
+from orthanc_mask2seg.jobs.port import BUTTON, Job, JobRequest, Jobs, JobState, Ledger, Seen, Verdict
 from orthanc_mask2seg.model import ArchiveKey, Outcome, Reason, Refusal, Series
 from orthanc_mask2seg.pacs.port import Archive
 from orthanc_mask2seg.service.studies import DERIVED, images
@@ -90,6 +90,16 @@ class Orders:
                 "made": made,
             },
         }
+
+    def waits_for_images(self, job: Job) -> bool:
+        """Whether a mask waits for the images that it lies on: when they arrive, it is converted by itself."""
+        refused = job.state is JobState.DONE and (job.result or {}).get("reason") == Reason.NO_SOURCE_IN_STUDY
+        seen = self._ledger.seen(job.request.series_key) if refused else None
+        return seen is not None and seen.verdict is Verdict.REFUSED and seen.job_id == job.id
+
+    def masks_that_wait(self) -> int:
+        """How many masks wait for the images that they lie on."""
+        return self._ledger.count_refused(Reason.NO_SOURCE_IN_STUDY)
 
     def series_document(self, key: ArchiveKey) -> dict[str, Any]:
         """What a series is to us: made by us (from what), a mask (converted into what), or neither."""

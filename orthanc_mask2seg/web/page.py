@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orthanc_mask2seg.errors import ConfigurationError
 from orthanc_mask2seg.jobs.port import Job, JobState
+from orthanc_mask2seg.service.orders import Orders
 from orthanc_mask2seg.service.status import Page, ServiceState
 from orthanc_mask2seg.web.gate import Gate, KnownHosts, SmallBodies
 from orthanc_mask2seg.web.login import LoginPages
@@ -215,7 +216,11 @@ class _Pages:
             "version": self._state.version,
             "archive": {"reachable": watcher.reachable, "error": watcher.error},
             "alarm": alarm.document() if alarm else None,
-            "queue": {"waiting": jobs.count(JobState.WAITING), "running": jobs.count(JobState.RUNNING)},
+            "queue": {
+                "waiting": jobs.count(JobState.WAITING),
+                "running": jobs.count(JobState.RUNNING),
+                "for_images": self._state.orders.masks_that_wait(),
+            },
             "watcher": watcher.document(),
         }
 
@@ -225,16 +230,18 @@ class _Pages:
             archive=self._state.archive,
             version=self._state.version,
             health=self._health(),
-            rows=[_row(job) for job in self._state.jobs.list(SHOWN)],
+            rows=[_row(job, self._state.orders) for job in self._state.jobs.list(SHOWN)],
         )
 
 
-def _row(job: Job) -> dict[str, Any]:
+def _row(job: Job, orders: Orders) -> dict[str, Any]:
     answer = job.result or job.error or {}
     outcome = str(answer.get("outcome", "")) if job.state in {JobState.DONE, JobState.FAILED} else str(job.state)
+    waits = orders.waits_for_images(job)
     return {
         "id": job.id,
-        "outcome": outcome,
+        "kind": "waiting" if waits else outcome,
+        "outcome": "waiting for images" if waits else outcome,
         "reason": answer.get("reason") or "",
         "detail": answer.get("detail") or "",
         "series": job.request.series_instance_uid,

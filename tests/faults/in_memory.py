@@ -63,6 +63,9 @@ class MemoryLedger:
     def versions(self) -> dict[ArchiveKey, str]:
         return {key: seen.version for key, seen in self.known.items()}
 
+    def count_refused(self, reason: str) -> int:
+        return sum(s.verdict is Verdict.REFUSED and s.reason == reason for s in self.known.values())
+
     def unfinished(self, study_instance_uid: Uid | None = None) -> tuple[Seen, ...]:
         return tuple(
             seen

@@ -8,11 +8,12 @@ import pytest
 from starlette.testclient import TestClient
 
 from orthanc_mask2seg.errors import ConfigurationError
-from orthanc_mask2seg.jobs.port import Job, JobRequest, JobState
+from orthanc_mask2seg.jobs.port import Job, JobRequest, JobState, Seen, Verdict
 from orthanc_mask2seg.pacs.memory import MemoryArchive
 from orthanc_mask2seg.service.orders import Orders, Steps
 from orthanc_mask2seg.service.status import Counters, ServiceState
 from orthanc_mask2seg.web.page import create_app, inert, start
+from tests.faults.in_memory import MemoryLedger
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m\r\n\u202egnp.\"'&"
 
@@ -38,7 +39,26 @@ class Jobs:
         return len(self.list(10_000, states=states))
 
 
-def service(*jobs, reachable=True, error="", token=""):
+def waits(*jobs):
+    """A memory in which these are the newest of their series, and refused."""
+    ledger = MemoryLedger()
+    for one in jobs:
+        asked = one.request
+        ledger.remember(
+            Seen(
+                series_key=asked.series_key,
+                series_instance_uid=asked.series_instance_uid,
+                study_instance_uid=asked.study_instance_uid,
+                version=asked.version,
+                verdict=Verdict.REFUSED,
+                reason=one.result["reason"],
+                job_id=one.id,
+            )
+        )
+    return ledger
+
+
+def service(*jobs, reachable=True, error="", token="", ledger=None):
     counters = Counters(reachable=reachable, error=error)
     counters.passed_over["modality_sr"] = 3
     return ServiceState(
@@ -47,7 +67,7 @@ def service(*jobs, reachable=True, error="", token=""):
         state=Path(),
         jobs=Jobs(*jobs),
         watcher=lambda: counters.status(5, 1),
-        orders=Orders(MemoryArchive(), None, Jobs(*jobs), lambda _series: None, Steps()),
+        orders=Orders(MemoryArchive(), ledger or MemoryLedger(), Jobs(*jobs), lambda _series: None, Steps()),
         token=token,
     )
 
@@ -62,10 +82,22 @@ REFUSED = job(2, result={"outcome": "refused", "reason": "no_source_in_study", "
 def test_health():
     good = client(job(1, JobState.RUNNING), job(2, JobState.WAITING), REFUSED).get("/healthz")
     assert good.status_code == 200
-    assert good.json()["queue"] == {"waiting": 1, "running": 1}
+    assert good.json()["queue"] == {"waiting": 1, "running": 1, "for_images": 0}
     bad = client(reachable=False, error="archive_unreachable").get("/healthz")
     assert bad.status_code == 503
     assert bad.json()["archive"] == {"reachable": False, "error": "archive_unreachable"}
+
+
+def test_a_mask_that_waits_for_its_images_is_said_to_wait():
+    """Only the job that its series was dealt with last: an older one was refused, and that is over."""
+    older = job(7, result=REFUSED.result)
+    other = job(8, result={"outcome": "refused", "reason": "geometry_mismatch", "detail": "x"})
+    web = client(REFUSED, older, other, ledger=waits(REFUSED, other))
+    page = web.get("/").text
+    assert page.count('class="waiting"') == page.count('<td class="outcome">waiting for images</td>') == 1
+    assert page.count('<td class="outcome">refused</td>') == 2
+    assert "<span>1 waiting for images</span>" in page
+    assert web.get("/healthz").json()["queue"]["for_images"] == 1
 
 
 def test_jobs_as_json():
