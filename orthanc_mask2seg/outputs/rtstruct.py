@@ -142,5 +142,9 @@ def _coordinates(polygon: Polygon, plane: PlaneGeometry) -> Iterable[str]:
 
 
 def _decimal(value: float) -> str:
-    text = f"{value:.{DECIMALS}f}".rstrip("0").rstrip(".")
+    """A number with `DECIMALS` digits behind the point at most: the shortest text that is read as it."""
+    text = repr(round(value, DECIMALS))
+    if "e" in text:  # of a few millionths, or of what is no place in a patient
+        text = f"{value:.{DECIMALS}f}".rstrip("0")
+    text = text.removesuffix(".0").rstrip(".")
     return "0" if text == "-0" else text
