@@ -83,6 +83,7 @@ class Settings:
     name_from_patient_name: bool = False
     content_creator_name: str = "mask2seg^"
     outputs: tuple[str, ...] = ("seg",)
+    feature_table: str = ""
     radiomics_preset: str = DEFAULT_PRESET
     radiomics_resample_mm: float = 0.0
     radiomics_interpolation: str = ""
@@ -274,6 +275,12 @@ SETTINGS = (
         "Outputs",
         "list",
         "What is made of each mask: seg, sr, csv, json, rtstruct, nrrd, nifti, preview, capture; see docs/outputs.md.",
+    ),
+    Setting(
+        "FeatureTable",
+        "path",
+        "CSV file of a project that the features of every segmentation are added to, where Outputs has csv; see "
+        "docs/outputs.md.",
     ),
     Setting(
         "RadiomicsPreset",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from types import TracebackType
@@ -43,6 +44,7 @@ NOTE = 4321
 ATTACHMENTS = {"features.csv": 4210, "features.json": 4211, "mask.seg.nrrd": 4212, "mask.nii.gz": 4213,
                "preview.png": 4214}  # fmt: skip
 """Numbers of the attachments of a series; every Orthanc takes numbers from 1024 on as they are."""
+_ATTACHED = re.compile(r"/series/[0-9a-f]{8}(-[0-9a-f]{8}){4}/attachments/\d{4,5}/data")
 _COLLECTIONS = {DestinationKind.PEER: "peers", DestinationKind.MODALITY: "modalities"}
 
 
@@ -255,6 +257,12 @@ class OrthancArchive(Archive, Journal):
         path = f"/series/{checked_id(ArchiveKey(str(instance['ParentSeries'])))}/attachments/{ATTACHMENTS[name]}"
         self._http.send("an attachment", "PUT", path, content)
         return f"{path}/data"
+
+    def attached(self, place: str) -> bytes:
+        """The file that `attach` has kept at that path."""
+        if not _ATTACHED.fullmatch(place):
+            raise NotInArchive("This is no path of an attachment")
+        return self._http.fetch("an attachment", place)
 
     def note(self, series: ArchiveKey) -> str | None:
         """The metadata `NOTE` of a series."""

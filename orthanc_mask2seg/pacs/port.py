@@ -8,7 +8,7 @@ from typing import Protocol
 
 from pydicom import Dataset
 
-from orthanc_mask2seg.errors import NotSupported
+from orthanc_mask2seg.errors import NotInArchive, NotSupported
 from orthanc_mask2seg.model import ArchiveKey, Change, OutputReport, Receipt, Series, Uid
 
 
@@ -95,6 +95,10 @@ class Archive(Protocol):
     def attach(self, stored: OutputReport, name: str, content: bytes) -> str | None:  # noqa: ARG002
         """Keep a file beside something stored, instead of an earlier one; where it is, None where none is kept."""
         return None
+
+    def attached(self, place: str) -> bytes:  # noqa: ARG002
+        """The file that `attach` has kept at that place; raises NotInArchive where there is none."""
+        raise NotInArchive
 
     def note(self, series: ArchiveKey) -> str | None:  # noqa: ARG002
         """The text that is kept beside a series; None where there is none."""

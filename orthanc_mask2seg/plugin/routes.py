@@ -18,6 +18,7 @@ from .backend import Reply, Unavailable
 
 ID = r"[0-9a-f]{8}(?:-[0-9a-f]{8}){4}"
 JOB = r"[0-9a-f]{24}"
+ENDS = {"CSV": "csv", "JSON": "json", "NRRD": "seg.nrrd", "NIFTI": "nii.gz", "PREVIEW": "png"}
 LARGEST_BODY = 64 << 10
 STATES = frozenset({"waiting", "running", "done", "failed", "quarantined"})
 HTML, CSS = "text/html; charset=utf-8", "text/css; charset=utf-8"
@@ -124,6 +125,15 @@ def _state(_request: Request, service: Service, found: re.Match[str]) -> Respons
     return _forwarded(service.ask("GET", f"/{found[1]}/{found[2]}"))
 
 
+def _output(_request: Request, service: Service, found: re.Match[str]) -> Response:
+    """A file that a job made, as a download: no browser shows it as a page of ours."""
+    reply = service.ask("GET", f"/jobs/{found[1]}/outputs/{found[2]}")
+    if reply.status != 200:
+        return _forwarded(reply)
+    headers = {**_SAFE, "Content-Disposition": f'attachment; filename="{found[1]}.{ENDS.get(found[2], "dcm")}"'}
+    return Response(200, reply.body, "application/octet-stream", headers)
+
+
 def _page(_request: Request, service: Service, found: re.Match[str]) -> Response:
     """Show one job, or those of a study, to people."""
     reply = service.ask("GET", f"/{found[1]}/{found[2]}")
@@ -151,6 +161,7 @@ _ROUTES = (
     ("GET", "/healthz", _health),
     ("GET", "/jobs", _jobs),
     ("GET", f"/(jobs)/({JOB})", _state),
+    ("GET", f"/jobs/({JOB})/outputs/([A-Z]{{2,8}})", _output),
     ("GET", f"/(series|studies)/({ID})", _state),
     ("GET", f"/(jobs)/({JOB})\\.html", _page),
     ("GET", f"/(studies)/({ID})\\.html", _page),

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from pydicom import Dataset
 
@@ -61,6 +62,7 @@ def store_companions(
     content: bytes,
     stored: OutputReport,
     note: NoteBeside | None = None,
+    replaced: Collection[str] = (),
 ) -> Companions:
     """Make and store all that the settings want beside a segmentation.
 
@@ -74,6 +76,8 @@ def store_companions(
         Where it is.
     note
         Told of each object before it is stored.
+    replaced
+        SOPInstanceUIDs of what was deleted for it.
     """
     kinds = [kind for kind in parse_outputs(settings.outputs) if kind is not OutputKind.SEG]
     if not kinds:
@@ -93,10 +97,27 @@ def store_companions(
     found = Companions()
     for kind in kinds:
         found = _with(found, kind, lambda kind=kind: _store(archive, make(kind, ingredients), stored, note))  # type: ignore[misc]
+    if settings.feature_table and OutputKind.CSV in kinds:
+        added = _in_table(Path(settings.feature_table), make(OutputKind.CSV, ingredients), replaced)
+        found = replace(found, evidence=(*found.evidence, *added))
     if NEED_PIXELS & set(kinds):
         notes = ingredients.measured().notes if {OutputKind.SR, OutputKind.CSV, OutputKind.JSON} & set(kinds) else ()
         found = replace(found, evidence=(*found.evidence, *notes))
     return found
+
+
+def _in_table(table: Path, product: object, replaced: Collection[str]) -> tuple[str, ...]:
+    """Add the features to the table of the project; what is to be said where that fails."""
+    if isinstance(product, Refusal):
+        return ()
+    from orthanc_mask2seg.service.feature_table import append  # noqa: PLC0415
+
+    try:
+        append(table, product.content, replaced)  # type: ignore[attr-defined]
+    except (OSError, ValueError) as error:
+        _log.warning("the table of features could not be written: %s", type(error).__name__)
+        return (f"FeatureTable: not written ({type(error).__name__})",)
+    return ()
 
 
 def _nothing() -> Refusal:

@@ -36,6 +36,10 @@ class Steps:
         return self._steps.get(key, "")
 
 
+FILES = {"CSV": "csv", "JSON": "json", "NRRD": "seg.nrrd", "NIFTI": "nii.gz", "PREVIEW": "png"}
+"""How the names of files end that are kept beside a segmentation."""
+
+
 class Orders:
     """Jobs on demand. Every method may raise the `ArchiveError` tree.
 
@@ -100,6 +104,24 @@ class Orders:
     def masks_that_wait(self) -> int:
         """How many masks wait for the images that they lie on."""
         return self._ledger.count_refused(Reason.NO_SOURCE_IN_STUDY)
+
+    def output(self, job: Job, kind: str) -> tuple[str, bytes] | None:
+        """Name and content of what a job made; None where it made no such thing.
+
+        Raises
+        ------
+        NotInArchive
+            It is gone.
+        """
+        made = next((o for o in (job.result or {}).get("outputs", ()) if o["kind"] == kind), None)
+        if made is None:
+            return None
+        if made.get("attachment"):
+            return f"{job.id}.{FILES.get(kind, kind.lower())}", self._archive.attached(made["attachment"])
+        key = made.get("orthanc_id") or made.get("resource")
+        if not key:
+            return None
+        return f"{job.id}.{kind.lower()}.dcm", self._archive.content(ArchiveKey(key))
 
     def series_document(self, key: ArchiveKey) -> dict[str, Any]:
         """What a series is to us: made by us (from what), a mask (converted into what), or neither."""

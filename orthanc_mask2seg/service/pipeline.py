@@ -334,7 +334,8 @@ def _stored(
         task.sized(pixel_bytes, planes + PLANES_OF_OUTPUTS * len(ended.segmentation.segments))
         with watch.step("outputs"):
             image = group[0].match.source
-            beside = store_companions(archive, settings, image, template, kept.content, seg, _noting(task))
+            replaced = [one.sop_instance_uid for one in kept.earlier if one.state == "deleted"]
+            beside = store_companions(archive, settings, image, template, kept.content, seg, _noting(task), replaced)
     digests = tuple(digest_of_mask(planes) for planes in pixels)
     result = _converted(ended, group, (seg, *beside.outputs), watch)
     evidence = (*result.evidence, *beside.evidence)

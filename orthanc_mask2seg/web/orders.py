@@ -34,13 +34,34 @@ Answer = tuple[dict[str, Any], int]
 class OrderPages:
     """JSON in the words of `Orders`."""
 
-    def __init__(self, orders: Orders, jobs: Jobs) -> None:
-        self._orders, self._jobs = orders, jobs
+    def __init__(self, orders: Orders, jobs: Jobs, *, private: bool) -> None:
+        self._orders, self._jobs, self._private = orders, jobs, private
         self.series = _route("key", lambda key: (orders.series_document(ArchiveKey(key)), 200))
         self.study = _route("key", lambda key: (orders.study_document(ArchiveKey(key)), 200))
         self.convert_series = _route("key", self._convert_series)
         self.convert_study = _route("key", self._convert_study)
         self.job = _route("job_id", self._job)
+
+    async def output(self, request: Request) -> Response:
+        """A file that a job made, for those who have logged in: it holds patient data."""
+        if not self._private:
+            hint = "Outputs hold patient data, and nobody has to log in here: set ServiceTokenFile, or open Orthanc."
+            return AsciiJson({"error": "not without a login", "hint": hint}, 403)
+        return await run_in_threadpool(self._output, request.path_params["job_id"], request.path_params["kind"])
+
+    def _output(self, job_id: str, kind: str) -> Response:
+        job = self._jobs.get(job_id)
+        try:
+            found = None if job is None else self._orders.output(job, kind.upper())
+        except NotInArchive:
+            found = None
+        except Mask2SegError as error:
+            return AsciiJson({"error": str(error), "hint": error.hint}, 503)
+        if found is None:
+            return AsciiJson({"error": "no such output"}, 404)
+        name, content = found
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(content, media_type="application/octet-stream", headers=headers)
 
     def _convert_series(self, key: str) -> Answer:
         asked = self._orders.convert_series(ArchiveKey(key))

@@ -135,7 +135,7 @@ def create_app(state: ServiceState, *, loopback: bool = True, names: Sequence[st
     names
         What else it is called.
     """
-    pages, orders = _Pages(state), OrderPages(state.orders, state.jobs)
+    pages, orders = _Pages(state), OrderPages(state.orders, state.jobs, private=bool(state.token))
     sessions = Sessions(state.token, secure=bool(state.certificate_file))
     logins = LoginPages(sessions, pages.templates)
     return Starlette(
@@ -148,6 +148,7 @@ def create_app(state: ServiceState, *, loopback: bool = True, names: Sequence[st
             Route("/logout", logins.log_out, methods=["POST"]),
             Route("/jobs", pages.jobs),
             Route("/jobs/{job_id}", orders.job),
+            Route("/jobs/{job_id}/outputs/{kind}", orders.output),
             Route("/series/{key}", orders.series),
             Route("/series/{key}/convert", orders.convert_series, methods=["POST"]),
             Route("/studies/{key}", orders.study),
@@ -230,11 +231,16 @@ class _Pages:
             archive=self._state.archive,
             version=self._state.version,
             health=self._health(),
-            rows=[_row(job, self._state.orders) for job in self._state.jobs.list(SHOWN)],
+            rows=[
+                _row(job, self._state.orders, private=bool(self._state.token)) for job in self._state.jobs.list(SHOWN)
+            ],
         )
 
+    def _row(self, job: Job) -> dict[str, Any]:
+        return _row(job, self._state.orders, private=bool(self._state.token))
 
-def _row(job: Job, orders: Orders) -> dict[str, Any]:
+
+def _row(job: Job, orders: Orders, *, private: bool) -> dict[str, Any]:
     answer = job.result or job.error or {}
     outcome = str(answer.get("outcome", "")) if job.state in {JobState.DONE, JobState.FAILED} else str(job.state)
     waits = orders.waits_for_images(job)
@@ -248,6 +254,7 @@ def _row(job: Job, orders: Orders) -> dict[str, Any]:
         "created": _moment(job.created_at),
         "updated": _moment(job.updated_at),
         "attempts": job.attempts,
+        "outputs": list(dict.fromkeys(str(o["kind"]) for o in answer.get("outputs") or ())) if private else [],
     }
 
 

@@ -137,6 +137,17 @@ def test_the_query_is_checked():
     assert service.asked == [("GET", "/jobs?limit=5&state=done")]
 
 
+def test_an_output_is_a_download():
+    path = f"/jobs/{JOB}/outputs/NIFTI"
+    response, service = get(f"/mask2seg{path}", {path: {"any": "thing"}})
+    assert (response.status, response.content_type) == (200, "application/octet-stream")
+    assert response.headers["Content-Disposition"] == f'attachment; filename="{JOB}.nii.gz"'
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    for strange in (f"/mask2seg/jobs/{JOB}/outputs/..", f"/mask2seg/jobs/{JOB}/outputs/seg", f"/mask2seg{path}/x"):
+        response, service = get(strange)
+        assert (response.status, service.asked) == (404, [])
+
+
 def test_errors_are_ascii():
     response, _ = get(f"/mask2seg/jobs/{JOB}", {f"/jobs/{JOB}": {"error": "größer"}}, status=404)
     assert response.body.isascii()

@@ -13,7 +13,9 @@ from orthanc_mask2seg.pacs.memory import MemoryArchive
 from orthanc_mask2seg.service.orders import Orders, Steps
 from orthanc_mask2seg.service.status import Counters, ServiceState
 from orthanc_mask2seg.web.page import create_app, inert, start
+from tests.builders import study
 from tests.faults.in_memory import MemoryLedger
+from tests.unit.outputs.made import converted
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m\r\n\u202egnp.\"'&"
 
@@ -58,7 +60,7 @@ def waits(*jobs):
     return ledger
 
 
-def service(*jobs, reachable=True, error="", token="", ledger=None):
+def service(*jobs, reachable=True, error="", token="", ledger=None, archive=None):
     counters = Counters(reachable=reachable, error=error)
     counters.passed_over["modality_sr"] = 3
     return ServiceState(
@@ -67,7 +69,7 @@ def service(*jobs, reachable=True, error="", token="", ledger=None):
         state=Path(),
         jobs=Jobs(*jobs),
         watcher=lambda: counters.status(5, 1),
-        orders=Orders(MemoryArchive(), ledger or MemoryLedger(), Jobs(*jobs), lambda _series: None, Steps()),
+        orders=Orders(archive or MemoryArchive(), ledger or MemoryLedger(), Jobs(*jobs), lambda _series: None, Steps()),
         token=token,
     )
 
@@ -98,6 +100,31 @@ def test_a_mask_that_waits_for_its_images_is_said_to_wait():
     assert page.count('<td class="outcome">refused</td>') == 2
     assert "<span>1 waiting for images</span>" in page
     assert web.get("/healthz").json()["queue"]["for_images"] == 1
+
+
+def with_outputs():
+    made = study()
+    archive, content = converted(made)
+    [seg] = [s for s in archive.all_series() if s.modality == "SEG"]
+    output = {"kind": "SEG", "series_uid": seg.series_instance_uid, "orthanc_id": seg.instance_keys[0]}
+    gone = {"kind": "CSV", "series_uid": seg.series_instance_uid, "attachment": "/series/../../etc/passwd"}
+    done = job(6, result={"outcome": "converted", "reason": None, "detail": "x", "outputs": [output, gone]})
+    return archive, content, done
+
+
+def test_outputs_are_for_those_who_have_logged_in():
+    archive, content, done = with_outputs()
+    nobody = client(done, archive=archive)
+    assert nobody.get(f"/jobs/{done.id}/outputs/SEG").status_code == 403
+    assert "outputs/SEG" not in nobody.get("/").text
+    someone = client(done, archive=archive, token="secret")
+    someone.headers["authorization"] = "Bearer secret"
+    assert f'href="jobs/{done.id}/outputs/SEG"' in someone.get("/").text
+    answer = someone.get(f"/jobs/{done.id}/outputs/seg")
+    assert answer.content == content
+    assert answer.headers["content-disposition"] == f'attachment; filename="{done.id}.seg.dcm"'
+    for missing in (f"/jobs/{done.id}/outputs/CSV", f"/jobs/{done.id}/outputs/SR", "/jobs/nothing/outputs/SEG"):
+        assert someone.get(missing).status_code == 404
 
 
 def test_jobs_as_json():
