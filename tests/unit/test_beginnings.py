@@ -6,7 +6,10 @@ import io
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydicom import DataElement, Dataset, dcmread
+from pydicom.tag import BaseTag
 
 from orthanc_mask2seg.pacs.beginnings import Beginnings, NotReadableError, header_length, headers
 from orthanc_mask2seg.pacs.part10 import header_of
@@ -36,6 +39,58 @@ def test_headers_are_those_of_the_whole_files() -> None:
         assert header == expected
         assert [e.VR for e in header] == [e.VR for e in expected]
         assert str(header.PatientName) == "Äpfel^Öl"
+
+
+def test_headers_that_are_laid_out_alike_are_those_of_the_whole_files() -> None:
+    """Numbers that get longer, elements that come and go, and a character set that changes and changes back."""
+    made = image_series(Grid(planes=40), SpecificCharacterSet="ISO_IR 100", PatientName="Äpfel^Öl")
+    for number, data in enumerate(made):
+        data.ImageComments = f"ä{number}" if number % 3 else ""
+        data.SpecificCharacterSet = "ISO_IR 192" if number in {7, 8, 30} else "ISO_IR 100"
+        if number % 7 == 5:
+            data.PatientWeight = f"{70 + number}"
+        if number % 11 == 3:
+            data.WindowCenter = ["40", "400"]
+    files = [to_bytes(data) for data in made]
+    reader = Beginnings()
+    for content in (*files, *reversed(files)):
+        expected = header_of(content)
+        found = reader.read(content)
+        assert found == expected
+        assert [e.VR for e in found] == [e.VR for e in expected]
+        assert str(found.get("ImageComments")) == str(expected.get("ImageComments"))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_whatever_bytes_of_a_header_change_it_is_read_as_without_a_layout(data: st.DataObject) -> None:
+    """Element by element: a header is not taken to be laid out like another one that it only looks like."""
+    files = series()
+    by_layout, by_element = Beginnings(), Beginnings()
+    for reader in (by_layout, by_element):
+        reader.read(files[0])
+    by_element._layouts.clear()
+    content = bytearray(files[data.draw(st.sampled_from([0, 0, 1, 3]))])
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, header_length(files[0]) - 1))
+        content[place] = data.draw(st.integers(0, 255))
+    found = [_read(reader, bytes(content)) for reader in (by_layout, by_element)]
+    assert found[0] == found[1]
+
+
+def _read(reader: Beginnings, content: bytes) -> list[tuple[int, str]] | None:
+    try:
+        header = reader.read(content)
+    except NotReadableError:
+        return None
+    return [(int(tag), _value(header, tag)) for tag in sorted(header.keys())]
+
+
+def _value(header: Dataset, tag: BaseTag) -> str:
+    try:
+        return repr(header[tag])
+    except Exception as error:  # noqa: BLE001 - whatever pydicom raises for it
+        return type(error).__name__
 
 
 def test_what_is_given_to_one_header_or_taken_from_it_is_its_own() -> None:
