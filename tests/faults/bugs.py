@@ -95,8 +95,9 @@ def _random_uids(images: Any) -> None:
     images.derived_uid = lambda *_parts: generate_uid()
 
 
-def _no_proof(rest: Any) -> None:
-    rest._prove = lambda _held, _digest: None
+def _no_proof(store: Any) -> None:
+    store._prove = lambda _held, _digest: None
+    store.OrthancStore._is_damaged = lambda _self, _instance, _digest: False
 
 
 def _faults_are_final(errors: Any) -> None:
@@ -107,8 +108,8 @@ def _pages_are_answers(errors: Any) -> None:
     errors.ArchiveGarbled.retryable = False
 
 
-def _downloads_unproven(rest: Any) -> None:
-    rest.OrthancArchive.content = lambda self, instance: self._downloaded(instance)[0]
+def _downloads_unproven(store: Any) -> None:
+    store.OrthancStore.content = lambda self, instance: self._downloaded(instance)[0]
 
 
 def _refused_for_good(dispatch: Any) -> None:
@@ -128,13 +129,15 @@ def _not_taken_back(keeping: Any) -> None:
 
 
 def _flipped(planes: Any) -> None:
-    honest = planes.read_planes
+    honest = planes.planes_of_mask
 
     def read(*arguments: Any, **named: Any) -> Any:
         found = honest(*arguments, **named)
-        return tuple(plane[:, ::-1] for plane in found) if isinstance(found, tuple) else found
+        if not isinstance(found, planes.Planes):
+            return found
+        return planes.Planes([planes.cropped(plane[:, ::-1]) for plane in found])
 
-    planes.read_planes = read
+    planes.planes_of_mask = read
 
 
 def _deletes_the_mask(keeping: Any) -> None:
@@ -221,12 +224,12 @@ BUGS: dict[str, Bug] = {
         faults=20,
     ),
     "no proof": Bug(
-        says="what was stored is not compared", module="orthanc_mask2seg.pacs.orthanc_rest", spoil=_no_proof,
+        says="what was stored is not compared", module="orthanc_mask2seg.pacs.orthanc_store", spoil=_no_proof,
         seen_by=BATTERY, only=frozenset({"false acknowledgement"}), faults=20,
     ),
     "downloads unproven": Bug(
         says="what was downloaded is not compared",
-        module="orthanc_mask2seg.pacs.orthanc_rest",
+        module="orthanc_mask2seg.pacs.orthanc_store",
         spoil=_downloads_unproven,
         seen_by=BATTERY,
         only=frozenset({"corrupted bytes"}),

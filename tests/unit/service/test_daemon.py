@@ -121,7 +121,7 @@ def test_a_mask_becomes_one_seg_however_often_the_service_starts(settings, capsy
         assert outcomes(settings) == ["converted"]
         health = asked(settings, "/healthz")
         assert health["status"] == "ok"
-        assert health["queue"] == {"waiting": 0, "running": 0}
+        assert health["queue"] == {"waiting": 0, "running": 0, "for_images": 0}
     assert content(archive) == first
 
 
