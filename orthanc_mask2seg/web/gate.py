@@ -7,6 +7,7 @@ is our own. A name that is not ours is not answered (DNS rebinding), nor is a re
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ LARGEST_BODY = 4096
 
 LOCAL_NAMES = frozenset({"localhost"})
 _READING = frozenset({"GET", "HEAD"})
+_PRIVATE = re.compile(r"/jobs/[^/]*/outputs/.*")
 _OPEN = frozenset({"/healthz", "/style.css", "/login"})
 _OF_BROWSERS = ("origin", "referer", "sec-fetch-site")
 _BEARER = "bearer "
@@ -90,7 +92,7 @@ class Gate:
     token
         There is one: what changes something needs it. Else programs may ask for work.
     reading
-        Those without the token may read.
+        Those without the token may read, but no files: these hold patient data.
     """
 
     def __init__(self, app: ASGIApp, sessions: Sessions, *, token: bool, reading: bool) -> None:
@@ -109,7 +111,7 @@ class Gate:
             if self._sessions.held_off(address):
                 return too_often()
             return None if self._sessions.knows(shown[len(_BEARER) :], address) else _forbidden()
-        if method in _READING and (self._reading or path in _OPEN):
+        if method in _READING and ((self._reading and not _PRIVATE.fullmatch(path)) or path in _OPEN):
             return None
         if self._token and self._sessions.lives(request.cookies.get(self._sessions.cookie, "")):
             return None if method in _READING or _is_our_page(request, self._sessions) else _forbidden()

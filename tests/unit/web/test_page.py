@@ -118,6 +118,12 @@ def test_outputs_are_for_those_who_have_logged_in():
     assert nobody.get(f"/jobs/{done.id}/outputs/SEG").status_code == 403
     assert "outputs/SEG" not in nobody.get("/").text
     someone = client(done, archive=archive, token="secret")
+    assert someone.get("/").status_code == 200, "who is on this machine may read the page"
+    assert someone.get(f"/jobs/{done.id}/outputs/SEG").status_code == 403
+    led = someone.get(f"/jobs/{done.id}/outputs/SEG", headers={"accept": "text/html"}, follow_redirects=False)
+    assert (led.status_code, led.headers["location"]) == (303, "/login")
+    someone.headers["authorization"] = "Bearer wrong"
+    assert someone.get(f"/jobs/{done.id}/outputs/SEG").status_code == 403
     someone.headers["authorization"] = "Bearer secret"
     assert f'href="jobs/{done.id}/outputs/SEG"' in someone.get("/").text
     answer = someone.get(f"/jobs/{done.id}/outputs/seg")
