@@ -225,7 +225,7 @@ BUGS: dict[str, Bug] = {
     ),
     "no proof": Bug(
         says="what was stored is not compared", module="orthanc_mask2seg.pacs.orthanc_store", spoil=_no_proof,
-        seen_by=BATTERY, only=frozenset({"false acknowledgement"}), faults=20,
+        seen_by=BATTERY, only=frozenset({"false acknowledgement"}), faults=4,
     ),
     "downloads unproven": Bug(
         says="what was downloaded is not compared",
