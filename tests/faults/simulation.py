@@ -141,6 +141,11 @@ class World:
             one.switch()
         self.now = until
 
+    def end(self) -> None:
+        """Let nothing go on: what waits would keep its history in memory for ever."""
+        while self._queue:
+            heapq.heappop(self._queue)[-1].throw()
+
     def _at(self, when: float, one: greenlet) -> None:
         heapq.heappush(self._queue, (when, next(self._order), one))
 
@@ -378,6 +383,7 @@ def play(seed: str, *, services: int = 0, shares: Shares | None = None, kinds: S
     if not complaints:
         world.run(world.now + STILL_SECONDS)
         complaints = _judge(tales, archive, running)
+    world.end()
     return Ended(seed, sum(len(t.masks) for t in tales), world.faults, complaints)
 
 
