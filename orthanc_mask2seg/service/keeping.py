@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.core import versions
-from orthanc_mask2seg.errors import NotInArchive, NotSupported
+from orthanc_mask2seg.errors import ArchiveDamaged, NotInArchive, NotSupported
 from orthanc_mask2seg.jobs.port import JobRequest, Outputs, Stored, StoredState
 from orthanc_mask2seg.model import ArchiveKey, EarlierOutput, Segmentation, Series, Uid
 from orthanc_mask2seg.pacs.port import Archive
-from orthanc_mask2seg.service.storing import Gone, Kept, store
+from orthanc_mask2seg.service.storing import Gone, Kept, held_at, store
 
 SUPERSEDED = "mask2seg-superseded"
 """Label of the series of a SEG that is kept beside a newer one."""
@@ -62,20 +62,25 @@ class Keeper:
             state=StoredState.ANNOUNCED,
             job_id=self.job,
         )
-        known = any(old.orthanc_id == row.orthanc_id and old.state is StoredState.CURRENT for old in before)
-        if not known:
-            self.outputs.note_stored(row)
         gone = self._gone(archive, masks, source, changed_too=True)
-        if gone is None:
-            receipt, content = store(archive, segmentation)
+        current = any(old.orthanc_id == row.orthanc_id and old.state is StoredState.CURRENT for old in before)
+        held = held_at(archive, segmentation, row.orthanc_id) if current and gone is None else None
+        if held is None and gone is None:
+            self.outputs.note_stored(row)
+            held = store(archive, segmentation)
             gone = self._gone(archive, masks, source, changed_too=False)
         if gone is not None:
-            if not known:
-                self._take_back(archive, row)
+            self.withdraw(archive)
             return gone
+        assert held is not None
+        receipt, content = held
+        return Kept(receipt=receipt, content=content, earlier=self._made_current(archive, row, before))
+
+    def _made_current(self, archive: Archive, row: Stored, before: Sequence[Stored]) -> tuple[EarlierOutput, ...]:
+        """Retire what was stored before, now that this is there."""
         earlier = [self._retired(archive, old) for old in before if old.orthanc_id != row.orthanc_id]
         self.outputs.note_stored(replace(row, state=StoredState.CURRENT))
-        return Kept(receipt=receipt, content=content, earlier=tuple(one for one in earlier if one is not None))
+        return tuple(one for one in earlier if one is not None)
 
     def note_beside(self, seg: ArchiveKey, key: ArchiveKey, sop_instance_uid: Uid, series_instance_uid: Uid) -> None:
         """Remember what is about to be stored beside a segmentation: it goes when that goes."""
@@ -97,9 +102,24 @@ class Keeper:
             self.outputs.drop_stored(row)
 
     def withdraw(self, archive: Archive) -> None:
-        """Take back what this job had announced and did not come to an end with."""
+        """Take back what this job had announced and did not come to an end with: its mask is gone, or another one."""
         for row in self.outputs.announced(self.job):
             self._take_back(archive, row)
+
+    def let_stand(self, archive: Archive) -> None:
+        """Keep what this job had announced, if it is there and whole, though it would not be made now.
+
+        It is right for its mask. And it may be what another service stored, which has told people of it.
+        """
+        for row in self.outputs.announced(self.job):
+            try:
+                archive.content(row.orthanc_id)
+            except NotInArchive:
+                self.outputs.drop_stored(row)
+            except ArchiveDamaged:
+                self._take_back(archive, row)
+            else:
+                self._made_current(archive, row, self.outputs.stored(row.series_key))
 
     def _key(self, source: Series) -> ArchiveKey:
         """What a SEG is the newest of: its mask series or, where masks are merged, all masks of its source."""

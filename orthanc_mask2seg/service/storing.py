@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from orthanc_mask2seg.core.verify import same_but_for_software
-from orthanc_mask2seg.errors import NotInArchive, StoreMismatch
+from orthanc_mask2seg.errors import ArchiveDamaged, NotInArchive, StoreMismatch
 from orthanc_mask2seg.model import ArchiveKey, EarlierOutput, Receipt, Segmentation, Series, Uid
 from orthanc_mask2seg.pacs.port import Archive
 
@@ -69,14 +69,25 @@ def store(archive: Archive, segmentation: Segmentation) -> tuple[Receipt, bytes]
         except NotInArchive:
             raise mismatch from None
         for key in held.instance_keys:
-            content = archive.content(key)
-            if same_but_for_software(content, segmentation.content):
-                receipt = Receipt(
-                    key=key,
-                    sop_instance_uid=segmentation.sop_instance_uid,
-                    series_instance_uid=segmentation.series_instance_uid,
-                    created=False,
-                    resource=key if "/" in key else None,  # a path below the root of a DICOMweb service
-                )
-                return receipt, content
+            found = held_at(archive, segmentation, key)
+            if found is not None:
+                return found
         raise
+
+
+def held_at(archive: Archive, segmentation: Segmentation, key: ArchiveKey) -> tuple[Receipt, bytes] | None:
+    """What an address holds, if it is the segmentation, perhaps of an earlier version of this software."""
+    try:
+        content = archive.content(key)
+    except (NotInArchive, ArchiveDamaged):
+        return None
+    if content != segmentation.content and not same_but_for_software(content, segmentation.content):
+        return None
+    receipt = Receipt(
+        key=key,
+        sop_instance_uid=segmentation.sop_instance_uid,
+        series_instance_uid=segmentation.series_instance_uid,
+        created=False,
+        resource=key if "/" in key else None,  # a path below the root of a DICOMweb service
+    )
+    return receipt, content

@@ -82,7 +82,7 @@ def make_runner(
         if isinstance(ended, NotYet):
             return _wait(request, ended, settings.partial_rest_seconds)
         if ended.outcome is not Outcome.CONVERTED:
-            keeper.withdraw(archive)
+            keeper.let_stand(archive)
             ended = _beside_earlier(ended, standing(archive, ledger, request.series_key))
         record(archive, settings, (ended,), (series,), job_id=request.job_id)
         return ended.document()

@@ -7,7 +7,7 @@ from builders import Grid, blob, same_points, segments_of, study, to_bytes
 from pydicom import dcmread
 
 from orthanc_mask2seg.config import Settings
-from orthanc_mask2seg.errors import NotSupported
+from orthanc_mask2seg.errors import ArchiveDamaged, NotSupported
 from orthanc_mask2seg.jobs.ledger import SqlLedger
 from orthanc_mask2seg.jobs.port import JobRequest, StoredState
 from orthanc_mask2seg.pacs.memory import MemoryArchive
@@ -246,6 +246,78 @@ def test_a_study_deleted_after_a_sudden_end_is_not_resurrected(house):
         house.run()
     assert [row.state for row in house.ledger.announced(asked.key)] == [StoredState.ANNOUNCED]
     delete(house, house.mask_key, house.image_key)
+    assert house.run(asked)["reason"] == "deleted"
+    assert list(house.archive.all_series()) == []
+
+
+def test_a_refusal_after_a_sudden_end_leaves_what_was_stored(house):
+    """It may be another service's, which has told its user of it: what would not be made now is no reason to delete."""
+    house.run()
+    house.correct(SECOND)
+    house.archive.moments["after store"] = killed
+    asked = house.request()
+    with pytest.raises(Killed):
+        house.run()
+    assert house.states() == ["announced", "current"]
+    delete(house, house.image_key)
+    document = house.run(asked)
+    assert document["outcome"] == "refused"
+    assert [e["state"] for e in document["earlier"]] == ["standing, its source is deleted"]
+    [seg] = house.segs()
+    assert holds(seg, SECOND)
+    assert house.states() == ["current"]
+
+
+def test_a_refusal_after_a_store_that_came_to_nothing_has_no_seg(house):
+    house.archive.moments["before store"] = killed
+    asked = house.request()
+    with pytest.raises(Killed):
+        house.run()
+    delete(house, house.image_key)
+    document = house.run(asked)
+    assert (document["outcome"], document["earlier"]) == ("refused", [])
+    assert house.states() == []
+
+
+def test_a_damaged_seg_of_a_sudden_end_is_taken_back_by_a_refusal(house, monkeypatch):
+    house.archive.moments["after store"] = killed
+    asked = house.request()
+    with pytest.raises(Killed):
+        house.run()
+    delete(house, house.image_key)
+
+    honest, [damaged] = house.archive.content, house.ledger.announced(asked.key)
+
+    def content(key):
+        if key == damaged.orthanc_id:
+            raise ArchiveDamaged
+        return honest(key)
+
+    monkeypatch.setattr(house.archive, "content", content)
+    assert house.run(asked)["outcome"] == "refused"
+    assert house.states() == []
+    assert [s for s in house.archive.all_series() if s.modality == "SEG"] == []
+
+
+def test_a_seg_that_is_there_is_not_sent_again(house):
+    """What is not sent cannot bring back a study that is deleted at that moment."""
+    first = house.run()
+    house.archive.moments["before store"] = killed
+    again = house.run()
+    assert again["outputs"] == first["outputs"]
+    assert house.states() == ["current"]
+
+
+def test_a_study_deleted_while_its_seg_is_stored_again_is_not_resurrected(house):
+    """Somebody had deleted the SEG, so it is made once more; the end comes between the store and the look after it."""
+    asked = house.request()
+    house.run(asked)
+    [seg] = [s.key for s in house.archive.all_series() if s.modality == "SEG"]
+    delete(house, seg)
+    house.archive.moments["before store"] = lambda: delete(house, house.mask_key, house.image_key)
+    house.archive.moments["after store"] = killed
+    with pytest.raises(Killed):
+        house.run(asked)
     assert house.run(asked)["reason"] == "deleted"
     assert list(house.archive.all_series()) == []
 
