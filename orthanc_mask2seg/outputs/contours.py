@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from contourpy import LineType, contour_generator
 from scipy import ndimage
-from skimage.measure import find_contours
 
 Polygon = npt.NDArray[np.float64]
 """Shape (points, 2), (row, column); closed, with the first point not repeated."""
@@ -38,12 +38,18 @@ def outlines(inside: npt.NDArray[np.bool_]) -> list[Polygon]:
 
 def _outline(component: npt.NDArray[np.bool_]) -> Polygon:
     """The outline of one component, its holes joined."""
-    rings = [ring[:-1] for ring in find_contours(component.astype(np.float64), 0.5, fully_connected="low")]
+    rings = _rings(component)
     rings.sort(key=lambda ring: -abs(_area(ring)))
     polygon = _straightened(rings[0])
     for hole in sorted(rings[1:], key=lambda ring: -float(ring[:, 1].max())):
         polygon = _joined(polygon, _straightened(hole))
     return polygon
+
+
+def _rings(component: npt.NDArray[np.bool_]) -> list[Polygon]:
+    """Lines half-way between inner and outer pixels, closed; outer pixels that touch at a corner are connected."""
+    found = contour_generator(z=component.astype(np.float64), name="serial", line_type=LineType.Separate).lines(0.5)
+    return [np.asarray(ring[:-1, ::-1], np.float64) for ring in found]
 
 
 def _area(ring: Polygon) -> float:

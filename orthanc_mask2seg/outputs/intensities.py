@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,28 +25,51 @@ from orthanc_mask2seg.outputs.suv import suv_factor
 Values = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+ALL = slice(None)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPlane:
+    """Stored pixels of a plane, shape (rows, columns), and what turns them into values."""
+
+    pixels: npt.NDArray[Any]
+    slope: float
+    intercept: float
+
+    def values(self, rows: slice = ALL, columns: slice = ALL) -> Values:
+        """Values of a part of it."""
+        return np.asarray(self.pixels[rows, columns] * self.slope + self.intercept, np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Intensities:
-    """Values of the planes that were read.
+    """Values of the planes that were read; computed where somebody looks, as most outputs look at a small part.
 
     Attributes
     ----------
     planes
-        Plane of the source (its place in `VolumeGeometry.planes`) to values, shape (rows, columns).
+        Plane of the source (its place in `VolumeGeometry.planes`) to what is stored of it.
     quantity
         What they measure.
-    levels
-        How many different values there are, counted no further than `COUNTED_LEVELS`.
     """
 
-    planes: Mapping[int, Values]
+    planes: Mapping[int, StoredPlane]
     unit: CodedConcept
     quantity: CodedConcept
-    levels: int
 
-    def stacked(self, planes: range) -> Values:
-        """Values of neighbouring planes, shape (planes, rows, columns)."""
-        return np.stack([self.planes[i] for i in planes])
+    @cached_property
+    def levels(self) -> int:
+        """How many different values there are, counted no further than `COUNTED_LEVELS`."""
+        levels: set[float] = set()
+        for plane in self.planes.values():
+            levels.update(np.unique(plane.values()).tolist())
+            if len(levels) > COUNTED_LEVELS:
+                break
+        return len(levels)
+
+    def stacked(self, planes: Iterable[int], rows: slice = ALL, columns: slice = ALL) -> Values:
+        """A part of some planes, shape (planes, rows, columns)."""
+        return np.stack([self.planes[i].values(rows, columns) for i in planes])
 
 
 COUNTED_LEVELS = 64
@@ -77,7 +102,7 @@ def read_intensities(source: ImageSeries, planes: Collection[int], contents: Ite
     wanted: dict[int, list[int]] = {}
     for place in sorted(planes):
         wanted.setdefault(source.volume.planes[place].index, []).append(place)
-    found: dict[int, Values] = {}
+    found: dict[int, StoredPlane] = {}
     meaning: tuple[CodedConcept, CodedConcept] | None = None
     files = AlikeFiles()
     for index, content in zip(sorted(wanted), contents, strict=True):
@@ -102,19 +127,10 @@ def read_intensities(source: ImageSeries, planes: Collection[int], contents: Ite
             if meaning is not None and meaning != (unit, quantity):
                 return _unknown("the images of the series have different units")
             meaning = unit, quantity
-            found[place] = (decoded.frames[number] * slope + intercept).astype(np.float32)
+            found[place] = StoredPlane(decoded.frames[number], slope, intercept)
     if meaning is None:
         return _unknown("no image was read")
-    return Intensities(planes=found, unit=meaning[0], quantity=meaning[1], levels=_levels(found))
-
-
-def _levels(planes: Mapping[int, Values]) -> int:
-    levels: set[float] = set()
-    for plane in planes.values():
-        levels.update(np.unique(plane).tolist())
-        if len(levels) > COUNTED_LEVELS:
-            break
-    return len(levels)
+    return Intensities(planes=found, unit=meaning[0], quantity=meaning[1])
 
 
 Scale = tuple[float, float, CodedConcept, CodedConcept]

@@ -148,7 +148,7 @@ def values_of(region: Region, intensities: Intensities) -> npt.NDArray[np.float3
     """Values of the voxels of a region, shape (voxels,)."""
     _, rows, columns = region.box
     parts = [
-        intensities.planes[plane][rows, columns][inside]
+        intensities.planes[plane].values(rows, columns)[inside]
         for plane, inside in zip(region.planes, region.voxels, strict=True)
         if inside.any()
     ]

@@ -58,7 +58,7 @@ def prepare(region: Region, intensities: Intensities, grid: RegularGrid, preset:
     """Cut out a region with its margin, and resample both as the preset says; None where nothing of it is left."""
     low, high = _box(region, grid, margin_mm(grid, preset))
     planes = range(low[0], high[0])
-    values = intensities.stacked(planes)[:, low[1] : high[1], low[2] : high[2]].astype(np.float64)
+    values = intensities.stacked(planes, slice(low[1], high[1]), slice(low[2], high[2])).astype(np.float64)
     inside = np.zeros(values.shape, bool)
     start = np.subtract(region.corner, low)
     p, r, c = (slice(at, at + size) for at, size in zip(start, region.voxels.shape, strict=True))

@@ -32,6 +32,9 @@ PANEL = 256
 CAPTION = 22
 MOST_SEGMENTS = 40
 """Rows of a sheet; further segments are counted."""
+EVERY = slice(None, None, 4)
+"""Pixels that are enough to choose a window."""
+
 BARS_MM = (100, 50, 20, 10, 5, 2, 1)
 WINDOWS = {HU: (-160.0, 240.0), SUV: (0.0, 10.0)}
 """Lowest and highest value shown; of other units from the 1st to the 99th percentile."""
@@ -138,44 +141,49 @@ def _window(intensities: Intensities) -> Callable[[Grey], npt.NDArray[np.uint8]]
 
 
 def _percentiles(intensities: Intensities) -> tuple[float, float]:
-    low, high = np.percentile(np.stack([plane[::4, ::4] for plane in intensities.planes.values()]), (1, 99))
+    low, high = np.percentile(np.stack([plane.values(EVERY, EVERY) for plane in intensities.planes.values()]), (1, 99))
     return float(low), float(high)
 
 
 def views(region: Region, source: ImageSeries, intensities: Intensities) -> tuple[_View, _View, _View]:
     """Planes through the centroid: as the images lie, along their rows, and along their columns."""
-    places = np.argwhere(region.voxels) + region.corner
-    plane, row, column = (int(v) for v in np.rint(places.mean(axis=0)))
+    plane, row, column = centroid(region)
     geometry = source.volume.planes[0].geometry
     rows = np.arange(geometry.rows, dtype=np.float64) * geometry.pixel_spacing[0]
     columns = np.arange(geometry.columns, dtype=np.float64) * geometry.pixel_spacing[1]
     order = sorted(intensities.planes)
     heights = np.array([source.volume.distances[i] for i in order])
-    mask = _full(region, geometry.rows, geometry.columns)
-    across = np.stack([intensities.planes[i][row, :] for i in order])
-    across_inside = np.stack([mask(i)[row, :] for i in order])
-    along = np.stack([intensities.planes[i][:, column] for i in order])
-    along_inside = np.stack([mask(i)[:, column] for i in order])
+    line, post = slice(row, row + 1), slice(column, column + 1)
+    whole = (len(source.volume.planes), geometry.rows, geometry.columns)
+    across, across_inside = intensities.stacked(order, rows=line)[:, 0], _cut(region, whole, 1, row)[order]
+    along, along_inside = intensities.stacked(order, columns=post)[:, :, 0], _cut(region, whole, 2, column)[order]
     if source.volume.normal[2] > 0:  # the head is up
         heights, across, across_inside = heights[::-1] * -1, across[::-1], across_inside[::-1]
         along, along_inside = along[::-1], along_inside[::-1]
+    through = intensities.planes[plane].values()
     return (
-        _View(values=intensities.planes[plane], inside=mask(plane), down_mm=rows, along_mm=columns),
+        _View(values=through, inside=_cut(region, whole, 0, plane), down_mm=rows, along_mm=columns),
         _View(values=across, inside=across_inside, down_mm=heights, along_mm=columns),
         _View(values=along, inside=along_inside, down_mm=heights, along_mm=rows),
     )
 
 
-def _full(region: Region, rows: int, columns: int) -> Callable[[int], Inside]:
-    _, r, c = region.box
+def centroid(region: Region) -> tuple[int, int, int]:
+    """(plane, row, column) nearest to the mean place of the voxels of a region."""
+    found = []
+    for axis, start in enumerate(region.corner):
+        counts = np.count_nonzero(region.voxels, axis=tuple({0, 1, 2} - {axis}))
+        found.append(start + round(float(np.average(np.arange(len(counts)), weights=counts))))
+    return found[0], found[1], found[2]
 
-    def of(plane: int) -> Inside:
-        whole = np.zeros((rows, columns), bool)
-        if plane in region.planes:
-            whole[r, c] = region.voxels[plane - region.corner[0]]
-        return whole
 
-    return of
+def _cut(region: Region, shape: tuple[int, int, int], axis: int, at: int) -> Inside:
+    """What lies inside a region in a plane of the whole grid at right angles to an axis."""
+    others = [n for n in range(3) if n != axis]
+    whole = np.zeros([shape[n] for n in others], bool)
+    first, second = (region.box[n] for n in others)
+    whole[first, second] = np.take(region.voxels, at - region.corner[axis], axis)
+    return whole
 
 
 def _panel(view: _View, grey: Callable[[Grey], npt.NDArray[np.uint8]], colour: Colour) -> Image.Image:

@@ -5,7 +5,7 @@ Implicit VR, as a long contour does not fit into the two bytes that explicit VR 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
 
 import numpy as np
 from pydicom import Dataset
@@ -27,6 +27,8 @@ STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"
 CONTOUR_DATA = 0x30060050
 DECIMALS = 6
 """Of a coordinate in mm: at most 16 characters, and a millionth of a millimetre."""
+_ZEROS = re.compile(r"\.?0+(?=\\)")
+_MINUS_ZERO = re.compile(r"(?<![^\\])-0(?=\\)")
 _ALGORITHMS = frozenset({"AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"})
 
 
@@ -123,28 +125,24 @@ def _contour(polygon: Polygon, region: Region, plane: Plane) -> Dataset:
     return item
 
 
-def _put_strings(item: Dataset, tag: int, values: Iterable[str]) -> None:
+def _put_strings(item: Dataset, tag: int, content: bytes) -> None:
     """Add decimal strings as the bytes that they are: checking each again takes pydicom most of the time.
 
     It does so unless the item says that it was read as it will be written.
     """
-    content = "\\".join(values).encode("ascii")
     content += b" " * (len(content) % 2)
     item[tag] = RawDataElement(Tag(tag), "DS", len(content), content, 0, is_implicit_VR=True, is_little_endian=True)
 
 
-def _coordinates(polygon: Polygon, plane: PlaneGeometry) -> Iterable[str]:
+def _coordinates(polygon: Polygon, plane: PlaneGeometry) -> bytes:
     """x, y, z of each point, LPS mm, as decimal strings."""
     down = np.multiply(plane.column_cosines, plane.pixel_spacing[0])
     along = np.multiply(plane.row_cosines, plane.pixel_spacing[1])
     points = np.array(plane.position) + polygon[:, :1] * down + polygon[:, 1:] * along
-    return (_decimal(value) for value in points.ravel().tolist())
+    return _decimals(points.ravel().tolist())
 
 
-def _decimal(value: float) -> str:
-    """A number with `DECIMALS` digits behind the point at most: the shortest text that is read as it."""
-    text = repr(round(value, DECIMALS))
-    if "e" in text:  # of a few millionths, or of what is no place in a patient
-        text = f"{value:.{DECIMALS}f}".rstrip("0")
-    text = text.removesuffix(".0").rstrip(".")
-    return "0" if text == "-0" else text
+def _decimals(values: list[float]) -> bytes:
+    """Numbers with `DECIMALS` digits behind the point at most, written at once: one by one takes most of the time."""
+    text = f"%.{DECIMALS}f\\" * len(values) % tuple(values)
+    return _MINUS_ZERO.sub("0", _ZEROS.sub("", text))[:-1].encode("ascii")

@@ -22,7 +22,10 @@ from orthanc_mask2seg.outputs.regions import Region, Regions
 TERMINOLOGY = "Segmentation category and type - DICOM master list"
 """Name of the context that Slicer shows codes of CID 7150 and 7151 in."""
 
-Layers = list[npt.NDArray[np.uint16]]
+SMALL = 255
+"""Largest label of a byte; as long as all fit, files are half as large and half the work."""
+
+Layers = list[npt.NDArray[np.uint8 | np.uint16]]
 
 
 def write_nrrd(regions: Regions) -> bytes | Refusal:
@@ -92,13 +95,14 @@ def layered(
     places
         SegmentNumber to (layer, label).
     """
+    kind = np.uint8 if max((r.number for r in regions.regions), default=0) <= SMALL else np.uint16
     layers: Layers = []
     labels: list[int] = []
     places: dict[int, tuple[int, int]] = {}
     for region in regions.regions:
         layer = next((i for i, held in enumerate(layers) if not held[region.box][region.voxels].any()), len(layers))
         if layer == len(layers):
-            layers.append(np.zeros(grid.size[::-1], np.uint16))
+            layers.append(np.zeros(grid.size[::-1], kind))
             labels.append(0)
         labels[layer] += 1
         label = region.number if numbered else labels[layer]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from zrad.preprocessing import ImageResampler, MaskResampler
 
 from orthanc_mask2seg.model import Reason, Refusal
 from orthanc_mask2seg.outputs.grid import RegularGrid, regular_grid
+from orthanc_mask2seg.outputs.intensities import StoredPlane
 from orthanc_mask2seg.outputs.kinds import preset_of
 from orthanc_mask2seg.outputs.measured import Measured, measure_all
 from orthanc_mask2seg.outputs.prepared import prepare
@@ -61,8 +63,9 @@ def test_a_constant_region_has_what_exists() -> None:
     grid = Grid()
     made = study(grid, labels=region(slice(1, 5), slice(4, 14), slice(3, 12)))
     regions, values, _ = opened(made)
-    flat = {i: np.full_like(plane, 40.0) for i, plane in values.planes.items()}
-    constant = type(values)(planes=flat, unit=values.unit, quantity=values.quantity, levels=100)
+    flat = {i: StoredPlane(np.full_like(plane.pixels, 40), 1.0, 0.0) for i, plane in values.planes.items()}
+    flat[len(flat)] = StoredPlane(np.arange(100).reshape(10, 10), 1.0, 0.0)  # the image has more levels than the region
+    constant = replace(values, planes=flat)
     for name in ("slicer", "ibsi-d"):
         found = extract(regions.regions[0], regions.source, constant, preset_of(name, aggregations=("3D averaged",)))
         assert isinstance(found, tuple)
