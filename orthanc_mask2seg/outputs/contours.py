@@ -7,6 +7,7 @@ fills it by. Channels run a quarter of a row beside the centres of pixels, so no
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -48,8 +49,9 @@ def _outline(component: npt.NDArray[np.bool_]) -> Polygon:
 
 def _rings(component: npt.NDArray[np.bool_]) -> list[Polygon]:
     """Lines half-way between inner and outer pixels, closed; outer pixels that touch at a corner are connected."""
-    found = contour_generator(z=component.astype(np.float64), name="serial", line_type=LineType.Separate).lines(0.5)
-    return [np.asarray(ring[:-1, ::-1], np.float64) for ring in found]
+    drawn = contour_generator(z=component.astype(np.float64), name="serial", line_type=LineType.Separate)
+    rings = cast("list[Polygon]", drawn.lines(0.5))  # what LineType.Separate gives: (column, row)
+    return [np.asarray(ring[:-1, ::-1], np.float64) for ring in rings]
 
 
 def _area(ring: Polygon) -> float:
