@@ -23,10 +23,8 @@ class OutputKind(StrEnum):
     CAPTURE = "capture"
 
 
-NEED_PIXELS = frozenset({OutputKind.SR, OutputKind.CSV, OutputKind.JSON, OutputKind.PREVIEW, OutputKind.CAPTURE})
-"""Only for these are the pixels of the source fetched."""
-
 MEASURED = frozenset({OutputKind.SR, OutputKind.CSV, OutputKind.JSON})
+"""For these the source's pixels in and around the regions are fetched; pictures need some planes; the rest none."""
 
 
 def parse_outputs(names: Iterable[str]) -> tuple[OutputKind, ...]:

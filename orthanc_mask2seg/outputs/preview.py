@@ -6,9 +6,9 @@ Text is drawn in, and none of it is of the patient: the segment's number, label 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,7 @@ WINDOWS = {HU: (-160.0, 240.0), SUV: (0.0, 10.0)}
 
 Grey = npt.NDArray[np.float32]
 Inside = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.float64]
 Colour = tuple[int, int, int]
 
 
@@ -56,8 +57,8 @@ class _View:
 
     values: Grey
     inside: Inside
-    down_mm: npt.NDArray[np.floating[Any]]
-    along_mm: npt.NDArray[np.floating[Any]]
+    down_mm: Places
+    along_mm: Places
 
 
 def write_png(regions: Regions, intensities: Intensities | Refusal) -> bytes | Refusal:
@@ -66,7 +67,7 @@ def write_png(regions: Regions, intensities: Intensities | Refusal) -> bytes | R
     Parameters
     ----------
     intensities
-        Of all planes of the source.
+        Of at least `shown_planes`.
     """
     sheet = draw(regions, intensities)
     if isinstance(sheet, Refusal):
@@ -108,7 +109,7 @@ def draw(regions: Regions, intensities: Intensities | Refusal) -> Image.Image | 
     height = (PANEL + CAPTION) * len(shown) + (CAPTION if left else 0)
     sheet = Image.new("RGB", (3 * PANEL, height))
     pen = ImageDraw.Draw(sheet)
-    grey = _window(intensities)
+    grey = _window(intensities, shown_planes(regions))
     for row, region in enumerate(shown):
         top = row * (PANEL + CAPTION)
         pen.text((4, top + 3), caption(region, regions.source), (255, 255, 255), _font())
@@ -131,8 +132,8 @@ def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(13)
 
 
-def _window(intensities: Intensities) -> Callable[[Grey], npt.NDArray[np.uint8]]:
-    low, high = WINDOWS.get(intensities.unit) or _percentiles(intensities)
+def _window(intensities: Intensities, planes: Collection[int]) -> Callable[[Grey], npt.NDArray[np.uint8]]:
+    low, high = WINDOWS.get(intensities.unit) or _percentiles(intensities, planes)
 
     def grey(values: Grey) -> npt.NDArray[np.uint8]:
         return np.asarray(np.clip((values - low) / max(high - low, 1e-6), 0, 1) * 255, np.uint8)
@@ -140,31 +141,73 @@ def _window(intensities: Intensities) -> Callable[[Grey], npt.NDArray[np.uint8]]
     return grey
 
 
-def _percentiles(intensities: Intensities) -> tuple[float, float]:
-    low, high = np.percentile(np.stack([plane.values(EVERY, EVERY) for plane in intensities.planes.values()]), (1, 99))
+def _percentiles(intensities: Intensities, planes: Collection[int]) -> tuple[float, float]:
+    low, high = np.percentile(intensities.stacked(sorted(planes), EVERY, EVERY), (1, 99))
     return float(low), float(high)
 
 
+def shown_planes(regions: Regions) -> frozenset[int]:
+    """Planes of the source that the sheet shows something of: no others need be read."""
+    axes = _Axes.of(regions.source)
+    found = {centroid(region)[0] for region in regions.regions[:MOST_SEGMENTS]}
+    for along in (axes.rows, axes.columns):
+        down, _, _ = _nearest(axes.heights, along)
+        found.update(axes.order[down].tolist())
+    return frozenset(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Axes:
+    """Where planes, rows and columns lie (mm, increasing), and which plane is the first one from above."""
+
+    order: npt.NDArray[np.intp]
+    heights: Places
+    rows: Places
+    columns: Places
+
+    @classmethod
+    def of(cls, source: ImageSeries) -> Self:
+        geometry, heights = source.volume.planes[0].geometry, np.array(source.volume.distances, np.float64)
+        order = np.arange(len(heights))
+        if source.volume.normal[2] > 0:  # the head is up
+            order, heights = order[::-1], -heights[::-1]
+        rows = np.arange(geometry.rows, dtype=np.float64) * geometry.pixel_spacing[0]
+        columns = np.arange(geometry.columns, dtype=np.float64) * geometry.pixel_spacing[1]
+        return cls(order, heights, rows, columns)
+
+
 def views(region: Region, source: ImageSeries, intensities: Intensities) -> tuple[_View, _View, _View]:
-    """Planes through the centroid: as the images lie, along their rows, and along their columns."""
+    """Planes through the centroid: as the images lie, along their rows, and along their columns.
+
+    What is not among `shown_planes` may be missing.
+    """
     plane, row, column = centroid(region)
-    geometry = source.volume.planes[0].geometry
-    rows = np.arange(geometry.rows, dtype=np.float64) * geometry.pixel_spacing[0]
-    columns = np.arange(geometry.columns, dtype=np.float64) * geometry.pixel_spacing[1]
-    order = sorted(intensities.planes)
-    heights = np.array([source.volume.distances[i] for i in order])
-    line, post = slice(row, row + 1), slice(column, column + 1)
-    whole = (len(source.volume.planes), geometry.rows, geometry.columns)
-    across, across_inside = intensities.stacked(order, rows=line)[:, 0], _cut(region, whole, 1, row)[order]
-    along, along_inside = intensities.stacked(order, columns=post)[:, :, 0], _cut(region, whole, 2, column)[order]
-    if source.volume.normal[2] > 0:  # the head is up
-        heights, across, across_inside = heights[::-1] * -1, across[::-1], across_inside[::-1]
-        along, along_inside = along[::-1], along_inside[::-1]
-    through = intensities.planes[plane].values()
+    axes = _Axes.of(source)
+    read = sorted(intensities.planes)
+    whole = (len(axes.heights), len(axes.rows), len(axes.columns))
+    across, along = np.zeros(whole[::2], np.float32), np.zeros(whole[:2], np.float32)
+    across[read] = intensities.stacked(read, rows=slice(row, row + 1))[:, 0]
+    along[read] = intensities.stacked(read, columns=slice(column, column + 1))[:, :, 0]
+    across_inside, along_inside = _cut(region, whole, 1, row), _cut(region, whole, 2, column)
     return (
-        _View(values=through, inside=_cut(region, whole, 0, plane), down_mm=rows, along_mm=columns),
-        _View(values=across, inside=across_inside, down_mm=heights, along_mm=columns),
-        _View(values=along, inside=along_inside, down_mm=heights, along_mm=rows),
+        _View(
+            values=intensities.planes[plane].values(),
+            inside=_cut(region, whole, 0, plane),
+            down_mm=axes.rows,
+            along_mm=axes.columns,
+        ),
+        _View(
+            values=across[axes.order],
+            inside=across_inside[axes.order],
+            down_mm=axes.heights,
+            along_mm=axes.columns,
+        ),
+        _View(
+            values=along[axes.order],
+            inside=along_inside[axes.order],
+            down_mm=axes.heights,
+            along_mm=axes.rows,
+        ),
     )
 
 
@@ -188,7 +231,7 @@ def _cut(region: Region, shape: tuple[int, int, int], axis: int, at: int) -> Ins
 
 def _panel(view: _View, grey: Callable[[Grey], npt.NDArray[np.uint8]], colour: Colour) -> Image.Image:
     """One plane at its true proportions, the outline, and a scale."""
-    down, along, mm = _nearest(view)
+    down, along, mm = _nearest(view.down_mm, view.along_mm)
     values, inside = grey(view.values)[down][:, along], view.inside[down][:, along]
     pixels = np.repeat(values[..., None], 3, axis=2)
     pixels[inside & ~ndimage.binary_erosion(inside)] = colour
@@ -198,19 +241,19 @@ def _panel(view: _View, grey: Callable[[Grey], npt.NDArray[np.uint8]], colour: C
     return panel
 
 
-def _nearest(view: _View) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], float]:
+def _nearest(down_mm: Places, along_mm: Places) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], float]:
     """Nearest row and column for each pixel of the panel, and mm of a pixel."""
-    spans = [_edges(axis) for axis in (view.down_mm, view.along_mm)]
+    spans = [_edges(axis) for axis in (down_mm, along_mm)]
     mm = max(high - low for low, high in spans) / PANEL
     found = []
-    for axis, (low, high) in zip((view.down_mm, view.along_mm), spans, strict=True):
+    for axis, (low, high) in zip((down_mm, along_mm), spans, strict=True):
         centres = low + (np.arange(max(1, round((high - low) / mm))) + 0.5) * mm
         between = (axis[1:] + axis[:-1]) / 2
         found.append(np.searchsorted(between, centres))
     return found[0], found[1], mm
 
 
-def _edges(axis: npt.NDArray[np.floating[Any]]) -> tuple[float, float]:
+def _edges(axis: Places) -> tuple[float, float]:
     half = (float(axis[1] - axis[0]) / 2, float(axis[-1] - axis[-2]) / 2) if len(axis) > 1 else (0.5, 0.5)
     return float(axis[0]) - half[0], float(axis[-1]) + half[1]
 

@@ -11,17 +11,21 @@ import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydicom import Dataset
 
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.errors import Mask2SegError, NotSupported
 from orthanc_mask2seg.model import ImageSeries, OutputReport, Refusal
-from orthanc_mask2seg.outputs.kinds import NEED_PIXELS, OutputKind, parse_outputs, preset_of
+from orthanc_mask2seg.outputs.kinds import MEASURED, OutputKind, parse_outputs, preset_of
 from orthanc_mask2seg.outputs.presets import Preset
 from orthanc_mask2seg.pacs.part10 import identity_of
 from orthanc_mask2seg.pacs.port import Archive
 from orthanc_mask2seg.service.storing import NoteBeside
+
+if TYPE_CHECKING:
+    from orthanc_mask2seg.outputs.regions import Regions
 
 _log = logging.getLogger(__name__)
 
@@ -91,8 +95,8 @@ def store_companions(
     from orthanc_mask2seg.service.measuring import reader_of  # noqa: PLC0415
 
     preset = preset_of_settings(settings)
-    whole = bool({OutputKind.PREVIEW, OutputKind.CAPTURE} & set(kinds))
-    read = reader_of(archive, regions, preset, whole=whole) if NEED_PIXELS & set(kinds) else _nothing
+    measured, shown = bool(MEASURED & set(kinds)), _shown(kinds, regions)
+    read = reader_of(archive, regions, preset, measured=measured, shown=shown) if measured or shown else _nothing
     ingredients = Ingredients(regions=regions, template=template, preset=preset, intensities=read)
     found = Companions()
     for kind in kinds:
@@ -100,10 +104,18 @@ def store_companions(
     if settings.feature_table and OutputKind.CSV in kinds:
         added = _in_table(Path(settings.feature_table), make(OutputKind.CSV, ingredients), replaced)
         found = replace(found, evidence=(*found.evidence, *added))
-    if NEED_PIXELS & set(kinds):
-        notes = ingredients.measured().notes if {OutputKind.SR, OutputKind.CSV, OutputKind.JSON} & set(kinds) else ()
-        found = replace(found, evidence=(*found.evidence, *notes))
+    if measured:
+        found = replace(found, evidence=(*found.evidence, *ingredients.measured().notes))
     return found
+
+
+def _shown(kinds: Collection[OutputKind], regions: Regions) -> Collection[int]:
+    """Planes of the source that a picture shows, where one is wanted."""
+    if not {OutputKind.PREVIEW, OutputKind.CAPTURE} & set(kinds):
+        return ()
+    from orthanc_mask2seg.outputs.preview import shown_planes  # noqa: PLC0415
+
+    return shown_planes(regions)
 
 
 def _in_table(table: Path, product: object, replaced: Collection[str]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from orthanc_mask2seg.config import Settings
@@ -19,22 +19,24 @@ from orthanc_mask2seg.service.reading import full_header, headers_of, open_stack
 
 
 def reader_of(
-    archive: Archive, regions: Regions, preset: Preset, *, whole: bool = False
+    archive: Archive, regions: Regions, preset: Preset, *, measured: bool = True, shown: Collection[int] = ()
 ) -> Callable[[], Intensities | Refusal]:
     """Reads the pixels of the source that some regions need, once, when they are first asked for.
 
     Parameters
     ----------
-    whole
-        All planes are needed.
+    measured
+        The regions are measured, so their planes are needed and those around them.
+    shown
+        Further planes that are needed.
     """
     kept: list[Intensities | Refusal] = []
 
     def read() -> Intensities | Refusal:
         if not kept:
             source = regions.source
-            boxes = [range(len(source.volume.planes))] if whole else [region.planes for region in regions.regions]
-            planes = needed_planes(source, boxes, margin_of(regions, preset))
+            boxes = [region.planes for region in regions.regions] if measured else []
+            planes = sorted({*needed_planes(source, boxes, margin_of(regions, preset)), *shown})
             kept.append(read_intensities(source, planes, archive.contents(instances_of(source, planes))))
         return kept[0]
 
