@@ -69,18 +69,23 @@ def store(archive: Archive, segmentation: Segmentation) -> tuple[Receipt, bytes]
         except NotInArchive:
             raise mismatch from None
         for key in held.instance_keys:
-            found = held_at(archive, segmentation, key)
+            found = _same_at(archive, segmentation, key)
             if found is not None:
                 return found
         raise
 
 
 def held_at(archive: Archive, segmentation: Segmentation, key: ArchiveKey) -> tuple[Receipt, bytes] | None:
-    """What an address holds, if it is the segmentation, perhaps of an earlier version of this software."""
+    """What an address holds, if it is whole and is the segmentation."""
     try:
-        content = archive.content(key)
+        return _same_at(archive, segmentation, key)
     except (NotInArchive, ArchiveDamaged):
         return None
+
+
+def _same_at(archive: Archive, segmentation: Segmentation, key: ArchiveKey) -> tuple[Receipt, bytes] | None:
+    """What an address holds, if it is the segmentation, perhaps of an earlier version of this software."""
+    content = archive.content(key)
     if content != segmentation.content and not same_but_for_software(content, segmentation.content):
         return None
     receipt = Receipt(
