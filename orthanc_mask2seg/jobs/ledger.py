@@ -195,12 +195,14 @@ class SqlLedger:
         with self._engine.begin() as connection:
             if instead_of is None:
                 return connection.execute(insert_if_new(self._engine, _stored), asdict(row)).rowcount == 1
-            same = sa.and_(*(_stored.c[name] == value for name, value in asdict(instead_of).items()))
-            return connection.execute(sa.update(_stored).where(same).values(**asdict(row))).rowcount == 1
+            change = sa.update(_stored).where(_same(instead_of)).values(**asdict(row))
+            return connection.execute(change).rowcount == 1
 
     def drop_stored(self, *stored: Stored) -> None:
-        """Forget what was deleted again."""
-        self._delete(_stored.c.orthanc_id, [each.orthanc_id for each in stored])
+        """Forget what was deleted again, unless something else is known of its address since."""
+        with self._engine.begin() as connection:
+            for each in stored:
+                connection.execute(sa.delete(_stored).where(_same(each)))
 
     def _find_stored(self, wanted: sa.ColumnElement[bool]) -> tuple[Stored, ...]:
         with self._engine.connect() as connection:
@@ -226,3 +228,8 @@ class SqlLedger:
         with self._engine.begin() as connection:
             for start in range(0, len(values), _CHUNK):
                 connection.execute(sa.delete(column.table).where(column.in_(values[start : start + _CHUNK])))
+
+
+def _same(row: Stored) -> sa.ColumnElement[bool]:
+    """What is remembered is this and nothing else."""
+    return sa.and_(*(_stored.c[name] == value for name, value in asdict(row).items()))

@@ -287,7 +287,7 @@ class Outputs(Protocol):
         """Remember what was stored, unless what is known of its address is not `instead_of` any more; whether it is."""
 
     def drop_stored(self, *stored: Stored) -> None:
-        """Forget what was deleted again."""
+        """Forget what was deleted again, unless something else is known of its address since."""
 
 
 class Ledger(Outputs, Protocol):

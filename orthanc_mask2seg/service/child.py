@@ -59,7 +59,7 @@ class RemoteOutputs:
         self._ask("note_stored", *map(asdict, stored))
 
     def drop_stored(self, *stored: Stored) -> None:
-        """Forget what was deleted again."""
+        """Forget what was deleted again, unless something else is known of its address since."""
         self._ask("drop_stored", *map(asdict, stored))
 
     def _ask(self, what: str, *arguments: Any) -> Any:

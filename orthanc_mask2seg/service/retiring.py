@@ -56,7 +56,7 @@ class Retirer:
     def take_back(self, archive: Archive, row: Stored) -> None:
         """Delete what is not wanted after all."""
         try:
-            _delete(archive, row)
+            self._delete(archive, row)
         except Edited:
             pass
         except NotSupported as error:
@@ -75,15 +75,26 @@ class Retirer:
 
     def _deleted(self, archive: Archive, old: Stored) -> EarlierOutput:
         try:
-            _check(archive, old)
+            _checked(archive, old)
             self._delete_beside(archive, old)
-            archive.delete_instance(old.orthanc_id)
+            self._delete(archive, old)
         except NotSupported as error:
             _log.warning("series %s: the SEG before this one stays (%s)", old.series_key, error.code)
             self.outputs.note_stored(replace(old, state=StoredState.SUPERSEDED))
             return reported(old, "superseded")
         self.outputs.drop_stored(old)
         return reported(old, "deleted")
+
+    def _delete(self, archive: Archive, row: Stored) -> None:
+        """Delete it; put it back where another job has stored the very same since this one last looked.
+
+        No archive knows a deletion that is bound to a condition, and the host may have stood still before it.
+        """
+        content = _checked(archive, row)
+        archive.delete_instance(row.orthanc_id)
+        there = self.outputs.stored_at(row.orthanc_id)
+        if content is not None and there is not None and there != row and there.state is not StoredState.SUPERSEDED:
+            archive.store(content)
 
     def _delete_beside(self, archive: Archive, seg: Stored) -> None:
         """Delete what was made of a segmentation that goes; files beside its series go by themselves."""
@@ -93,7 +104,7 @@ class Retirer:
     def _copied(self, archive: Archive, old: Stored) -> EarlierOutput:
         """Put a copy in place of an earlier SEG that says in its description that it is superseded."""
         try:
-            _check(archive, old)
+            _checked(archive, old)
             content = versions.superseded(archive.content(old.orthanc_id))
         except NotInArchive:  # a person has deleted it, or its copy is there already
             self.outputs.drop_stored(old)
@@ -138,13 +149,8 @@ def reported(row: Stored, state: str) -> EarlierOutput:
     )
 
 
-def _delete(archive: Archive, row: Stored) -> None:
-    _check(archive, row)
-    archive.delete_instance(row.orthanc_id)
-
-
-def _check(archive: Archive, row: Stored) -> None:
-    """See that an address holds what was stored there, or nothing; a damaged file is nobody's work.
+def _checked(archive: Archive, row: Stored) -> bytes | None:
+    """What an address holds, which is what was stored there; None where it is gone, damaged or cannot be judged.
 
     Raises
     ------
@@ -152,11 +158,12 @@ def _check(archive: Archive, row: Stored) -> None:
         It holds something else.
     """
     if not row.sha256:
-        return
+        return None
     try:
         content = archive.content(row.orthanc_id)
     except (NotInArchive, ArchiveDamaged):
-        return
+        return None
     if hashlib.sha256(content).hexdigest() != row.sha256:
         _log.warning("series %s: instance %s was changed by somebody else and stays", row.series_key, row.orthanc_id)
         raise Edited
+    return content

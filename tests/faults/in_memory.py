@@ -106,7 +106,8 @@ class MemoryLedger:
 
     def drop_stored(self, *stored: Stored) -> None:
         for one in stored:
-            self.kept.pop(one.orthanc_id, None)
+            if self.kept.get(one.orthanc_id) == one:
+                del self.kept[one.orthanc_id]
 
 
 @dataclass(slots=True)

@@ -251,3 +251,14 @@ def test_the_seg_of_another_service_stays_when_mask_or_image_are_deleted_after_i
     assert (document["outcome"], document["reason"]) == ("skipped", "deleted")
     assert len(house.segs()) == 1
     assert house.states() == []
+
+
+def test_a_host_that_wakes_up_amid_a_deletion_puts_back_what_came_again(house):
+    """The mask was sent again as it was, and converted, between the late host's look and its deletion."""
+    late = house.request()
+    house.archive.moments["after store"] = lambda: house.correct(blob(Grid()))
+    house.archive.moments["before delete"] = house.run
+    assert house.run(late)["reason"] == "superseded"
+    [seg] = current(house)
+    assert holds(seg, blob(Grid()))
+    assert house.states() == ["current"]
