@@ -184,7 +184,7 @@ class _Session(requests.Session):
         if address.certificate_file:
             certificate, key = _there(address.certificate_file), _there(address.key_file)
             self.cert = (certificate, key) if key else certificate
-        adapter = Adapter(pool_connections=1, pool_maxsize=CONNECTIONS, max_retries=0, pool_block=True)
+        adapter = Adapter(CONNECTIONS, seconds)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
 

@@ -1,9 +1,9 @@
 """The HTTP clients of one Orthanc, and the one door where their exceptions become ours.
 
-pyorthanc (httpx) speaks for the index, requests carries the bytes. Both hold few connections, follow no redirect,
-read no proxy variable and no .netrc, ask for uncompressed answers (Orthanc's gzip is twenty times slower than the
-network), and give up on an answer that is too large or does not end. Orthanc closes idle connections after one
-second: a request that can be repeated is sent once more when its connection drops.
+pyorthanc (httpx) speaks for the index, requests sends bytes, urllib3 fetches them. They hold eight connections in all,
+follow no redirect, read no proxy variable and no .netrc, ask for uncompressed answers (Orthanc's gzip is twenty times
+slower than the network), and give up on an answer that is too large or does not end. Orthanc closes idle connections
+after one second: a request that can be repeated is sent once more when its connection drops.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from orthanc_mask2seg.errors import (
     ArchiveUnreachable,
     ConfigurationError,
 )
+from orthanc_mask2seg.pacs.deadline import TimedTransport, timed_pool
 from orthanc_mask2seg.pacs.orthanc_json import understood
 from orthanc_mask2seg.pacs.transfer import (
     DEADLINE_TIMEOUTS,
@@ -49,7 +50,10 @@ from orthanc_mask2seg.pacs.transfer import (
 )
 
 CONNECTIONS = 4
-"""Connections of each of the two clients."""
+"""Connections for downloads."""
+
+INDEX_CONNECTIONS = UPLOAD_CONNECTIONS = 2
+"""Connections of the two others; eight in all."""
 
 KEEP_ALIVE_SECONDS = 0.5
 """Idle connections are dropped after this; Orthanc does it after 1 s."""
@@ -109,11 +113,11 @@ class OrthancHttp:
         username = "" if authorization else username
         context = _tls_context(tls)
         self._client = self._index_client(username, password, headers, context)
-        self._session = _bytes_session(username, password, headers, tls)
+        self._session = _bytes_session(username, password, headers, tls, self._deadline)
         self._headers = {**headers, **(_basic(username, password) if username else {})}
         parts = urlsplit(self.url)
         self._prefix = parts.path
-        self._pool = _pool(self.url, context)
+        self._pool = _pool(self.url, context, self._deadline)
 
     def close(self) -> None:
         """Close all connections."""
@@ -196,8 +200,8 @@ class OrthancHttp:
         self, username: str, password: str, headers: dict[str, str], context: ssl.SSLContext
     ) -> pyorthanc.Orthanc:
         limits = httpx.Limits(
-            max_connections=CONNECTIONS,
-            max_keepalive_connections=CONNECTIONS,
+            max_connections=INDEX_CONNECTIONS,
+            max_keepalive_connections=INDEX_CONNECTIONS,
             keepalive_expiry=KEEP_ALIVE_SECONDS,
         )
         return pyorthanc.Orthanc(
@@ -206,7 +210,7 @@ class OrthancHttp:
             auth=httpx.BasicAuth(username, password) if username else None,
             headers=headers,
             timeout=httpx.Timeout(self._timeout, pool=self._deadline),
-            transport=_GuardedTransport(httpx.HTTPTransport(context, limits=limits, trust_env=False), self._deadline),
+            transport=_GuardedTransport(TimedTransport(context, limits, self._deadline), self._deadline),
             follow_redirects=False,
             trust_env=False,
         )
@@ -304,7 +308,9 @@ def _tls_context(tls: TlsFiles) -> ssl.SSLContext:
     return context
 
 
-def _bytes_session(username: str, password: str, headers: dict[str, str], tls: TlsFiles) -> requests.Session:
+def _bytes_session(
+    username: str, password: str, headers: dict[str, str], tls: TlsFiles, seconds: float
+) -> requests.Session:
     session = requests.Session()
     session.trust_env = False
     session.verify = tls.ca_file or True
@@ -313,7 +319,7 @@ def _bytes_session(username: str, password: str, headers: dict[str, str], tls: T
     session.headers.update(headers)
     if username:
         session.auth = HTTPBasicAuth(username.encode(), password.encode())
-    adapter = Adapter(pool_connections=1, pool_maxsize=CONNECTIONS, max_retries=0, pool_block=True)
+    adapter = Adapter(UPLOAD_CONNECTIONS, seconds)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     return session
@@ -336,10 +342,10 @@ def _basic(username: str, password: str) -> dict[str, str]:
     return {"Authorization": f"Basic {credentials}"}
 
 
-def _pool(url: str, context: ssl.SSLContext) -> urllib3.HTTPConnectionPool:
+def _pool(url: str, context: ssl.SSLContext, seconds: float) -> urllib3.HTTPConnectionPool:
     """Connections for downloads."""
     more = {"ssl_context": context} if url.startswith("https") else {}
-    return urllib3.connection_from_url(url, maxsize=CONNECTIONS, block=True, **more)
+    return timed_pool(url, seconds, maxsize=CONNECTIONS, block=True, **more)
 
 
 def _checked_url(url: str) -> str:

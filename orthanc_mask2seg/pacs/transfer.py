@@ -23,6 +23,7 @@ from orthanc_mask2seg.errors import (
     ArchiveUnreachable,
     NotInArchive,
 )
+from orthanc_mask2seg.pacs.deadline import timed_pools
 
 DEADLINE_TIMEOUTS = 10
 """An answer or an upload that takes so many timeouts in all is given up, however steadily it trickles."""
@@ -112,11 +113,24 @@ class Upload(io.BytesIO):
 
 
 class Adapter(HTTPAdapter):
-    """requests' adapter with larger blocks: uploads leave in pieces of `BLOCK` bytes, not of 16 kB."""
+    """requests' adapter with larger blocks: uploads leave in pieces of `BLOCK` bytes, not of 16 kB.
+
+    Parameters
+    ----------
+    connections
+        Most of them at a time.
+    seconds
+        Longest time of an answer in all.
+    """
+
+    def __init__(self, connections: int, seconds: float) -> None:
+        self._seconds = seconds
+        super().__init__(pool_connections=1, pool_maxsize=connections, max_retries=0, pool_block=True)
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any) -> None:
-        """Make the pool, with the larger blocks."""
+        """Make the pool, with the larger blocks and the deadline."""
         super().init_poolmanager(connections, maxsize, block, blocksize=BLOCK, **pool_kwargs)
+        self.poolmanager.pool_classes_by_scheme = timed_pools(self._seconds)
 
 
 def received(response: BaseHTTPResponse, max_bytes: int, seconds: float) -> bytes:

@@ -469,7 +469,7 @@ def test_an_answer_that_trickles_or_is_too_large_is_given_up(pretender: Pretende
 
     pretender.answer = trickle
     started = time.monotonic()
-    with DicomwebArchive(pretender.address, 0.2) as archive, pytest.raises(ArchiveUnreachable, match="in time"):
+    with DicomwebArchive(pretender.address, 0.2) as archive, pytest.raises(ArchiveUnreachable):
         list(archive.all_series())
     assert time.monotonic() - started < 5
     pretender.answer = lambda reply: reply.say(200, bytes(200_000), Content_Type="application/dicom")
