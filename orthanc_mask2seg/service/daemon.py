@@ -28,7 +28,7 @@ from orthanc_mask2seg.service.leader import LEASE_SECONDS, Leader
 from orthanc_mask2seg.service.naming import naming_of
 from orthanc_mask2seg.service.orders import Orders, Steps
 from orthanc_mask2seg.service.pause import Pause
-from orthanc_mask2seg.service.status import Page, ServiceState
+from orthanc_mask2seg.service.status import Page, ServiceState, state_alarm
 from orthanc_mask2seg.service.watcher import Source, Watcher
 from orthanc_mask2seg.service.workshop import Apart, Here, Workshop
 
@@ -114,7 +114,7 @@ def serve(
         names=settings.status_names,
         certificate_file=settings.status_certificate_file,
         key_file=settings.status_key_file,
-        alarm=pause.alarm,
+        alarm=lambda: pause.alarm() or state_alarm(watcher.status()),
     )
     workshop.open()
     run = deliveries.wrap(pause.wrap(workshop.runner(ledger, steps)), engine)

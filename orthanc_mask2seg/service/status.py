@@ -13,6 +13,9 @@ from orthanc_mask2seg.jobs.port import Jobs
 from orthanc_mask2seg.service.orders import Orders
 from orthanc_mask2seg.service.pause import Alarm
 
+STATE_UNAVAILABLE = "state_unavailable"
+"""Code of what is wrong where the database of the state cannot be written or reached."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatcherStatus:
@@ -106,6 +109,15 @@ class ServiceState:
     certificate_file: str = ""
     key_file: str = ""
     alarm: Callable[[], Alarm | None] = lambda: None
+
+
+def state_alarm(status: WatcherStatus) -> Alarm | None:
+    """The alarm of a state that cannot be written: nothing is taken in until it can."""
+    if status.error != STATE_UNAVAILABLE:
+        return None
+    detail = "The state of the service cannot be written: its disk is full or read-only, or its database is away"
+    hint = "Make room, or start the database; the service goes on by itself and loses nothing."
+    return Alarm(STATE_UNAVAILABLE, detail, hint, status.since)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,14 @@ from typing import Any, Protocol
 
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.errors import ArchiveDenied, ArchiveError, ArchiveUnreachable, NotInArchive
+from orthanc_mask2seg.jobs.database import is_passing
 from orthanc_mask2seg.jobs.port import SCAN, JobRequest, Jobs, Ledger
 from orthanc_mask2seg.model import ArchiveKey, Change, Series
 from orthanc_mask2seg.pacs.port import Archive, ChangesPage, Journal
 from orthanc_mask2seg.service import cursor as journal
 from orthanc_mask2seg.service.dispatch import Dispatch
 from orthanc_mask2seg.service.settle import Settle
-from orthanc_mask2seg.service.status import Counters, WatcherStatus
+from orthanc_mask2seg.service.status import STATE_UNAVAILABLE, Counters, WatcherStatus
 from orthanc_mask2seg.service.studies import twins
 
 CURSOR = "changes"
@@ -134,8 +135,7 @@ class Watcher:
             except ArchiveError as error:
                 code = error.code
             except Exception as error:  # noqa: BLE001  (a watcher that has died is worse than one that complains)
-                where = traceback.extract_tb(error.__traceback__)[-1]
-                code = f"internal_error ({type(error).__name__} at {Path(where.filename).name}:{where.lineno})"
+                code = STATE_UNAVAILABLE if is_passing(error) else _internal(error)
             else:
                 code = ""
             now = self._clock()
@@ -143,7 +143,7 @@ class Watcher:
                 reminded = now
             elif code and now - reminded >= REMINDER_SECONDS:
                 reminded = now
-                _log.warning("still waiting for Orthanc: %s", code)
+                _log.warning("still waiting for %s: %s", _whom(code), code)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS) if code else self._settings.poll_seconds
 
     def tick(self) -> None:
@@ -363,7 +363,17 @@ class Watcher:
             counters.reachable, counters.since = not code, time.time()
         counters.error = code
         if code:
-            _log.warning("waiting for Orthanc: %s", code)
+            _log.warning("waiting for %s: %s", _whom(code), code)
         else:
             _log.info("Orthanc is there")
         return True
+
+
+def _internal(error: Exception) -> str:
+    """A fault that nobody foresaw, without its message, which may hold patient data."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"internal_error ({type(error).__name__} at {Path(where.filename).name}:{where.lineno})"
+
+
+def _whom(code: str) -> str:
+    return "the state of the service" if code == STATE_UNAVAILABLE else "Orthanc"

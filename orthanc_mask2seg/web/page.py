@@ -213,7 +213,7 @@ class _Pages:
         watcher = self._state.watcher()
         jobs, alarm = self._state.jobs, self._state.alarm()
         return {
-            "status": "unavailable" if not watcher.reachable else "paused" if alarm else "ok",
+            "status": "paused" if alarm else "ok" if watcher.reachable else "unavailable",
             "version": self._state.version,
             "archive": {"reachable": watcher.reachable, "error": watcher.error},
             "alarm": alarm.document() if alarm else None,

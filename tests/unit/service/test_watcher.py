@@ -5,6 +5,7 @@ import logging
 import threading
 
 import pytest
+import sqlalchemy as sa
 from service_doubles import Index, Queue
 
 from orthanc_mask2seg.config import Settings
@@ -12,6 +13,7 @@ from orthanc_mask2seg.errors import ArchiveBusy, ArchiveDenied, ArchiveUnreachab
 from orthanc_mask2seg.jobs.ledger import SqlLedger
 from orthanc_mask2seg.jobs.port import JobState, Seen, Verdict
 from orthanc_mask2seg.service import watcher as module
+from orthanc_mask2seg.service.status import state_alarm
 from orthanc_mask2seg.service.watcher import Watcher
 
 SETTINGS = Settings(settle_seconds=2.0, partial_rest_seconds=30.0, poll_seconds=0.25, scan_seconds=60.0)
@@ -562,3 +564,34 @@ def test_a_long_queue_does_not_hold_up_the_watcher(scene):
     assert 0 < len(asked) <= 250
     scene.pass_time(15)
     assert len(set(asked)) == 1000
+
+
+def test_a_full_disk_of_the_state_is_an_alarm_that_ends_by_itself(scene, caplog):
+    """SQLite itself says that it is full."""
+    limit = ["PRAGMA max_page_count"]
+    sa.event.listen(scene.ledger._engine, "checkout", lambda dbapi, *_: dbapi.execute(limit[0]))
+
+    class Turns:
+        def __init__(self, count):
+            self.left = count
+
+        def wait(self, seconds):
+            scene.now += seconds
+            self.left -= 1
+            return self.left < 0
+
+    scene.pass_time(1)
+    limit[0] = "PRAGMA max_page_count = 1"  # as many as there are
+    for number in range(300):
+        scene.index.put(f"ct {number}", 3, study=f"study {number}")
+        scene.index.put(f"mask {number}", 3, study=f"study {number}")
+    scene.watcher.run(Turns(120))
+    alarm = state_alarm(scene.watcher.status())
+    assert alarm is not None
+    assert (alarm.code, "the state of the service" in caplog.text) == ("state_unavailable", True)
+    before = len(scene.asked)
+    limit[0] = "PRAGMA max_page_count = 1000000"
+    scene.watcher.run(Turns(600))
+    assert state_alarm(scene.watcher.status()) is None
+    assert {key for key, _ in scene.asked} == {f"mask {number}" for number in range(300)}
+    assert len(scene.asked) > before
