@@ -63,10 +63,17 @@ def vulnerabilities(folder: Path) -> list[str] | None:
         try:
             document = json.loads(done.stdout)
         except ValueError:
+            if not _nobody_answered(done.stderr):
+                raise SystemExit(f"pip-audit failed ({done.returncode}):\n{done.stderr[-2000:]}") from None
             continue
         if not skipped(document):
             return lines_of(document)
     return None
+
+
+def _nobody_answered(words: str) -> bool:
+    """Whether pip-audit says that it could not reach the service; all else that ends it is a failure of the audit."""
+    return any(sign in words for sign in ("ConnectionError", "Connection", "HTTPError", "Timeout", "ServiceError"))
 
 
 def skipped(document: dict[str, list[dict[str, object]]]) -> int:

@@ -32,6 +32,13 @@ KEPT = {
 }
 """Attributes that keep what they have, and why."""
 
+SEQUENCES = (
+    "RequestAttributesSequence", "OtherPatientIDsSequence", "ReferencedPatientSequence",
+    "OperatorIdentificationSequence", "PhysiciansOfRecordIdentificationSequence", "PatientPrimaryLanguageCodeSequence",
+    "ScheduledProcedureStepSequence",
+)  # fmt: skip
+"""Where more of the patient stands: each gets an item full of canaries."""
+
 SHOWN = {
     "SeriesDescription": "names the segment, and tells the candidates for a source apart: a person needs it",
 }
@@ -44,15 +51,24 @@ _FIRST = dt.date(1811, 1, 1)
 
 def plant(data: Dataset) -> None:
     """Write a canary into every attribute of an instance that is a text, a name, an age or a date."""
+    _plant_here(data)
+    for keyword in SEQUENCES:
+        item = Dataset()
+        _plant_here(item)
+        setattr(data, keyword, [item])
+    data.add_new(0x00290010, "LO", "ZqPRIVATEZq")
+    data.add_new(0x00291001, "LO", "ZqPRIVATE1Zq")
+    data.PatientWeight = "73.91827364"
+
+
+def _plant_here(data: Dataset) -> None:
+    """Into one level of a data set."""
     for tag, (vr, vm, _, _, keyword) in DicomDictionary.items():
         if tag >> 16 not in _GROUPS or not keyword or keyword in KEPT or keyword in SHOWN:
             continue
         value = canary(tag, vr)
         if value and not (vm.startswith(("2", "3", "4", "6"))):
             data.add_new(tag, vr, value)
-    data.add_new(0x00290010, "LO", "ZqPRIVATEZq")
-    data.add_new(0x00291001, "LO", "ZqPRIVATE1Zq")
-    data.PatientWeight = "73.91827364"
 
 
 def canary(tag: int, vr: str) -> str:
@@ -65,7 +81,7 @@ def canary(tag: int, vr: str) -> str:
         return f"{tag % 24:02d}{tag % 60:02d}{tag % 59:02d}.{tag % 1000003:06d}"[:13]
     if vr == "DT":
         return f"{canary(tag, 'DA')}{canary(tag, 'TM')}"
-    return {"AS": "071Y"}.get(vr, "")
+    return f"{tag % 800 + 150:03d}W" if vr == "AS" else ""
 
 
 _TEXTS = re.compile(rb"zq([0-9a-f]{8}|private1?)zq", re.IGNORECASE)
@@ -78,21 +94,22 @@ def sighted(*places: bytes) -> set[str]:
         for match in _TEXTS.findall(place):
             name = match.decode().lower()
             found.add(name if name.startswith("private") else keyword_for_tag(int(name, 16)))
-        dates = set(_DATES.findall(place))
+        dates, ages = set(_DATES.findall(place)), set(_AGES.findall(place))
         for keyword, value in _DATED.items():
             text = value.encode()
-            if text in dates or (len(text) > _DATE_LENGTH and text in place):
+            if text in dates or text in ages or (len(text) > _DATE_LENGTH and text in place):
                 found.add(keyword)
     return found
 
 
 def _dated() -> Iterable[tuple[str, str]]:
     for tag, (vr, _, _, _, keyword) in DicomDictionary.items():
-        if vr in {"DA", "TM", "DT"} and tag >> 16 in _GROUPS and keyword not in KEPT:
+        if vr in {"DA", "TM", "DT", "AS"} and tag >> 16 in _GROUPS and keyword not in KEPT:
             yield keyword, canary(tag, vr)
     yield "PatientWeight", "73.91827364"
 
 
 _DATE_LENGTH = 8
 _DATES = re.compile(rb"(?<!\d)\d{8}(?!\d)")
+_AGES = re.compile(rb"(?<![0-9A-Za-z])\d{3}W(?![0-9A-Za-z])")
 _DATED = dict(_dated())

@@ -51,10 +51,10 @@ def main() -> int:
         )  # fmt: skip
         print(f"seed {options.seed}, setup {options.setup}", flush=True)
         report = Battery(options).run()
-    print(*report.verdict.lines(), sep="\n")
+    print(*report.verdict.lines(), *report.complaints, sep="\n")
     print(table(report))
     print(report.last_line, flush=True)
-    return 0 if report.verdict.right else 1
+    return 0 if report.verdict.right and not report.complaints else 1
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -100,6 +101,20 @@ class Report:
     recoveries: list[float]
     requests: Counter[str]
     seconds: float
+    crashes: list[str] = field(default_factory=list)
+    late_stops: int = 0
+    unreached: list[str] = field(default_factory=list)
+
+    @property
+    def complaints(self) -> list[str]:
+        """What is not as it has to be, beside the masks."""
+        slow = statistics.median(self.recoveries) if self.recoveries else 0.0
+        return [
+            *self.crashes,
+            *([f"{self.late_stops} times a service took more than 10 s to stop"] if self.late_stops else []),
+            *([f"a killed service came back in {slow:.1f} s (median)"] if slow > RECOVERY_SECONDS else []),
+            *(f"never killed at: {step}" for step in self.unreached),
+        ]
 
     @property
     def last_line(self) -> str:
@@ -203,7 +218,15 @@ class Battery:
             faults=self.tally.counts, verdict=verdict, recoveries=[r for s in self.services for r in s.recoveries],
             requests=sum((Counter(s.proxy.requests) for s in self.services), Counter()),
             seconds=time.monotonic() - self._begun,
+            crashes=[c for s in self.services for c in s.crashes], late_stops=sum(s.late_stops for s in self.services),
+            unreached=self._unreached(),
         )  # fmt: skip
+
+    def _unreached(self) -> list[str]:
+        """Steps at which no service was killed, in a run that is long enough to come to each of them."""
+        if self.options.masks < FULL or self.options.watcher == "naive" or self.options.bug:
+            return []
+        return [step for step in (*STEPS, *INSIDE) if not self.tally.counts[f"kill at: {step}"]]
 
     def _may_feed(self, masks: int) -> bool:
         """The feed is as far on as the faults are, and a little further."""
@@ -237,6 +260,7 @@ class Battery:
             acts += [self._fill_orthanc, self._fill_service] * 2
             acts += [self._jump] * 4 if self.clocks else []
             acts += [self._kill_queue] * 3 if self.queue is not None else []
+            acts += [self._freeze] * 2 if len(self.services) > 1 else []
             self.dice.shuffle(acts)
             yield from acts
 
@@ -285,6 +309,13 @@ class Battery:
         if not service.stop():
             self.say(f"{service.name} took more than 10 s to stop")
         self._again(service, "stop (SIGTERM)")
+
+    def _freeze(self) -> None:
+        """One host stands still for longer than its lease while another one goes on."""
+        service = self.dice.choice(self.services)
+        time.sleep(self.dice.uniform(0.0, 2.0))
+        service.freeze(self.dice.uniform(18.0, 32.0))
+        self._note("host stands still")
 
     def _kill_orthanc(self) -> None:
         self.orthanc.kill()
@@ -372,6 +403,9 @@ class Battery:
         return judge(self.feeder.begun, segmentations, histories, digests, stores, settle)
 
 
+FULL = 500
+"""Masks of a run that has to come to every step."""
+RECOVERY_SECONDS = 10.0
 DISKS = (("orthanc", "orthanc/storage", 400), ("service", "state", 200))
 """Small disks: name, folder, size (MB)."""
 SUITES = {"orthanc": "trixie", "service": "bookworm"}

@@ -152,6 +152,22 @@ def _flipped(planes: Any) -> None:
     planes.planes_of_mask = read
 
 
+def _labels_swapped(planes: Any) -> None:
+    import numpy as np
+
+    honest = planes.planes_of_mask
+
+    def read(*arguments: Any, **named: Any) -> Any:
+        found = honest(*arguments, **named)
+        if not isinstance(found, planes.Planes):
+            return found
+        swap = np.arange(65536, dtype=np.uint16)
+        swap[[1, 2]] = swap[[2, 1]]
+        return planes.Planes([planes.cropped(swap[np.asarray(plane[:, :], np.uint16)]) for plane in found])
+
+    planes.planes_of_mask = read
+
+
 def _deletes_the_mask(keeping: Any) -> None:
     honest = keeping.Keeper._retired
 
@@ -259,6 +275,13 @@ BUGS: dict[str, Bug] = {
         seen_by=BATTERY,
         faults=10,
     ),
+    "labels swapped": Bug(
+        says="the first two labels of a mask change places",
+        module="orthanc_mask2seg.core.mask_planes",
+        spoil=_labels_swapped,
+        seen_by=BATTERY,
+        faults=10,
+    ),
     "pages are answers": Bug(
         says="a page of somebody between ends the job",
         module="orthanc_mask2seg.errors",
@@ -308,15 +331,31 @@ def install(bug: Bug) -> None:
         sys.meta_path.insert(0, _Spoiler(bug))
 
 
-def caught(name: str, folder: Path, *, histories: int = 3000) -> str:
-    """Run the simulation or the battery with a bug; its last line, or '' where it saw nothing."""
+def caught(name: str, folder: Path, *, histories: int = 3000, built_in: bool = True) -> str:
+    """Run the simulation or the battery with a bug; its last line, or '' where it saw nothing.
+
+    Parameters
+    ----------
+    built_in
+        False for the same run without the bug, which has to see nothing.
+    """
     bug = BUGS[name]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests" / "faults" / "site"), str(ROOT)])}
     if bug.seen_by == SIMULATION:
         words = ["tests.faults.simulation", "--histories", str(histories), "--first", *bug.options]
-        environment["FAULTS_BUG"] = name
+        environment["FAULTS_BUG"] = name if built_in else ""
     else:
-        words = ["tests.faults", "--bug", name, "--masks", str(bug.masks), "--faults", str(bug.faults), "--calm", "60"]
+        words = [
+            "tests.faults",
+            "--bug",
+            name if built_in else "",
+            "--masks",
+            str(bug.masks),
+            "--faults",
+            str(bug.faults),
+            "--calm",
+            "60",
+        ]
         words += [f"--setting={name}={value}" for name, value in bug.settings.items()]
         words += [
             *bug.options,
@@ -330,24 +369,30 @@ def caught(name: str, folder: Path, *, histories: int = 3000) -> str:
     done = subprocess.run(
         [sys.executable, "-m", *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
-    if done.returncode == 0:
-        return ""
     lines = done.stdout.splitlines()
     if not lines or not lines[-1].startswith(("masks", "histories")):
         raise RuntimeError(f"{name}: {done.stdout[-500:]} {done.stderr[-2000:]}")
-    return lines[-1]
+    clean = "lost 0 duplicated 0 wrong 0" if lines[-1].startswith("masks") else " wrong 0"
+    return "" if lines[-1].endswith(clean) else lines[-1]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Is every bug seen?")
     parser.add_argument("names", nargs="*", default=list(BUGS))
+    parser.add_argument("--control", action="store_true", help="also the same runs without the bug: they see nothing")
+    arguments = parser.parse_args()
     missed = 0
-    for name in parser.parse_args().names:
+    for name in arguments.names:
         begun = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="mask2seg-bug-") as folder:
             line = caught(name, Path(folder))
         missed += not line
         said = f"seen by the {BUGS[name].seen_by}: {line}" if line else f"NOT SEEN by the {BUGS[name].seen_by}"
+        if arguments.control:
+            with tempfile.TemporaryDirectory(prefix="mask2seg-control-") as folder:
+                line = caught(name, Path(folder), built_in=False)
+            missed += bool(line)
+            said += f"; without it the same run saw {line or 'nothing'}"
         print(f"{name}: {said} ({time.monotonic() - begun:.0f} s)", flush=True)
     return 1 if missed else 0
 

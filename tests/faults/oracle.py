@@ -59,7 +59,9 @@ def points_of_seg(content: bytes) -> tuple[str, Points]:
         rows, columns = np.nonzero(frame)
         places = position + columns[:, None] * cosines[:3] * spacing[1] + rows[:, None] * cosines[3:] * spacing[0]
         found[number].append(places)
-    return str(data.StudyInstanceUID), comparable([np.concatenate([np.empty((0, 3)), *p]) for p in found.values()])
+    return str(data.StudyInstanceUID), comparable(
+        [np.concatenate([np.empty((0, 3)), *found[n]]) for n in sorted(found)]
+    )
 
 
 def _group(item: Dataset, shared: Dataset, name: str) -> Dataset:

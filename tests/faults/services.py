@@ -14,6 +14,7 @@ from typing import Any
 from tests.faults.proxy import Proxy
 
 ROOT = Path(__file__).resolve().parents[2]
+CANNOT_START = 2
 
 
 class Service:
@@ -41,6 +42,8 @@ class Service:
         self._preload = preload or {}
         self._processes: list[subprocess.Popen[bytes]] = []
         self.recoveries: list[float] = []
+        self.crashes: list[str] = []
+        self.late_stops = 0
         self._started = 0.0
         for path in (self.state, self.steps):
             path.mkdir(parents=True, exist_ok=True)
@@ -57,7 +60,7 @@ class Service:
 
     def start(self) -> None:
         """Start what does not run."""
-        self._processes = [p for p in self._processes if p.poll() is None]
+        self._note_crashes()
         if self._processes:
             return
         self.proxy.polled.clear()
@@ -71,6 +74,21 @@ class Service:
                         env=self._environment(),
                     )
                 )  # fmt: skip
+
+    def _note_crashes(self) -> None:
+        """Whoever has ended without being told to; with 2 a program says that it cannot start without its database."""
+        ended = [p for p in self._processes if p.poll() is not None]
+        self.crashes += [f"{self.name} ended by itself: {p.returncode}" for p in ended if p.returncode != CANNOT_START]
+        self._processes = [p for p in self._processes if p not in ended]
+
+    def freeze(self, seconds: float) -> None:
+        """Let all its processes stand still for a while, workers too."""
+        for go_on in (False, True):
+            for process in self._processes:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGCONT if go_on else signal.SIGSTOP)
+            if not go_on:
+                time.sleep(seconds)
 
     def _command(self, word: str) -> list[str]:
         if word == "naive":
@@ -97,6 +115,7 @@ class Service:
             process.kill()
         for process in self._processes:
             process.wait()
+        self._processes = []
 
     def stop(self) -> bool:
         """Ask it to end; False where that took more than ten seconds and it had to be killed."""
@@ -108,7 +127,9 @@ class Service:
                 process.wait(max(10.0 - (time.monotonic() - begun), 0.1))
             except subprocess.TimeoutExpired:
                 self.kill()
+                self.late_stops += 1
                 return False
+        self._processes = []
         return True
 
     @property

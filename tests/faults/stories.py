@@ -399,8 +399,8 @@ def points_of(labels: np.ndarray) -> Points:
 
 
 def comparable(segments: list[np.ndarray]) -> Points:
-    """Digest of the places (n, 3), in mm, of each segment, in a form that does not depend on any order."""
-    return tuple(sorted(_digest(s) for s in segments))
+    """Digest of the places (n, 3), in mm, of each segment, in the order of their labels or numbers."""
+    return tuple(_digest(s) for s in segments)
 
 
 def _digest(places: np.ndarray) -> str:

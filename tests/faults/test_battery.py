@@ -14,6 +14,7 @@ def test_nothing_is_lost_nothing_is_duplicated_nothing_is_wrong(tmp_path: Path) 
     options = Options(folder=tmp_path, masks=14, faults=25, seed=2, still=6.0, without=frozenset({"clock"}))
     report = Battery(options).run()
     assert report.verdict.lines() == []
+    assert report.complaints == []
     assert report.masks >= options.masks
     assert report.faults.total() >= options.faults
     assert report.last_line.endswith("lost 0 duplicated 0 wrong 0")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -26,7 +28,13 @@ SHARES = {
     "configuration": 0.1,
 }
 SLOWEST_SECONDS = 20
+MOST_FINDINGS = 5
+_EXECUTED = re.compile(r"stat::number_of_executed_units:\s*(\d+)")
 MOST_MEGABYTES = 2048
+
+
+class TooSlow(Exception):
+    """An input kept a reader busy for too long."""
 
 
 def main() -> int:
@@ -47,7 +55,7 @@ def main() -> int:
     for target in targets:
         runs = max(1, round(wanted.runs * SHARES[target] / whole))
         began = time.monotonic()
-        found = _plain(target, runs, wanted.seed) if plain else _apart(target, runs, wanted.seed)
+        runs, found = _plain(target, runs, wanted.seed) if plain else _apart(target, runs, wanted.seed)
         print(f"{target}: {runs} inputs, {found} findings, {time.monotonic() - began:.0f} s", flush=True)
         tried, findings = tried + runs, findings + found
     print(f"inputs {tried} findings {findings}" + (" (plain)" if plain else ""))
@@ -60,13 +68,18 @@ def _kept(target: str) -> Path:
     return folder
 
 
-def _plain(target: str, runs: int, seed: int) -> int:
+def _plain(target: str, runs: int, seed: int) -> tuple[int, int]:
+    """How many were tried, and how many were findings."""
     from tests.fuzz.mutate import inputs
     from tests.fuzz.seeds import seeds
     from tests.fuzz.targets import TARGETS
 
     findings: dict[str, bytes] = {}
+    tried = 0
+    signal.signal(signal.SIGALRM, _too_slow)
     for data in inputs(seeds(target), runs, seed):
+        tried += 1
+        signal.setitimer(signal.ITIMER_REAL, SLOWEST_SECONDS)
         try:
             TARGETS[target](data)
         except Exception as error:  # noqa: BLE001 - whatever escapes is a finding
@@ -76,14 +89,29 @@ def _plain(target: str, runs: int, seed: int) -> int:
                 findings[name] = data
                 (_kept(target) / name).write_bytes(data)
                 traceback.print_exc()
-    return len(findings)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    return tried, len(findings)
 
 
-def _apart(target: str, runs: int, seed: int) -> int:
+def _too_slow(_number: int, _frame: object) -> None:
+    raise TooSlow(f"more than {SLOWEST_SECONDS} s")
+
+
+def _apart(target: str, runs: int, seed: int) -> tuple[int, int]:
     """A process of its own: the engine ends it at the first finding, so it is started again on the rest."""
-    words = [sys.executable, "-m", "tests.fuzz.run", "--guided", target, "--runs", str(runs), "--seed", str(seed)]
-    done = subprocess.run(words, cwd=ROOT, check=False)
-    return int(done.returncode != 0)
+    tried = findings = 0
+    while tried < runs and findings < MOST_FINDINGS:
+        words = [sys.executable, "-m", "tests.fuzz.run", "--guided", target]
+        words += ["--runs", str(runs - tried), "--seed", str(seed + findings)]
+        done = subprocess.run(words, cwd=ROOT, check=False, stderr=subprocess.PIPE, text=True, errors="replace")
+        executed = _EXECUTED.findall(done.stderr)
+        tried += int(executed[-1]) if executed else 0
+        if done.returncode == 0 and executed:
+            break
+        findings += 1
+        print(done.stderr[-4000:], flush=True)
+    return tried, findings
 
 
 def _guided(target: str, runs: int, seed: int) -> int:

@@ -218,8 +218,8 @@ def zero(data: Dataset, dice: Dice) -> Dataset:
 
 
 def private(data: Dataset, dice: Dice) -> bytes:
-    """A private element that is larger than the rest."""
-    size = dice.choice([1 << 16, 1 << 20, 8 << 20])
+    """A private element that is larger than the rest; seldom a whole gigabyte."""
+    size = 1 << 30 if dice.random() < 0.01 else dice.choice([1 << 16, 1 << 20, 8 << 20])
     return _with(data, _raw(0x00290010, b"LO", b"HOSTILE "), _raw(0x00291001, dice.choice([b"UN", b"OB"]), bytes(size)))
 
 
@@ -232,8 +232,8 @@ def _zeros(megabytes: int) -> bytes:
 
 
 def deflated(data: Dataset, dice: Dice) -> bytes:
-    """A data set that inflates to far more than it is: mostly megabytes, sometimes hundreds."""
-    megabytes = dice.choice([1, 4, 16, 64])
+    """A data set that inflates to far more than it is: mostly megabytes, sometimes thousands."""
+    megabytes = dice.choice([700, 2048]) if dice.random() < 0.06 else dice.choice([1, 4, 16, 64])
     return bomb(data, megabytes)
 
 

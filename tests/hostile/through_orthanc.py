@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import dataclasses
 import json
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -27,6 +29,7 @@ import requests
 from orthanc_server import OrthancServer, free_port
 from pydicom.uid import generate_uid
 
+from orthanc_mask2seg import config
 from tests.builders import Grid, image_series, mask_series, to_bytes
 from tests.hostile.files import hostile
 
@@ -34,6 +37,9 @@ PROGRAM = Path(sys.executable).parent / "mask2seg"
 PER_STUDY = 1
 MOST_MEGABYTES = 3000
 """Resident memory of the service, its workers apart: three times the largest single thing that it may read."""
+WORKER_MEGABYTES = config.Settings().job_memory_mb
+FAULTS = frozenset({"internal_error", "worker_died", "deadline_exceeded"})
+"""No file may bring these about: what is in it has to be refused by what it says."""
 QUIET_SECONDS = 20.0
 PLANES = 3
 
@@ -49,12 +55,18 @@ class Report:
     without_reason: list[str] = dataclasses.field(default_factory=list)
     faults: list[str] = dataclasses.field(default_factory=list)
     peak_megabytes: int = 0
+    worker_megabytes: int = 0
     seconds: float = 0.0
 
     @property
     def good(self) -> bool:
         """Whether nothing was lost, hung, died or grew."""
-        return not self.without_reason and not self.faults and self.peak_megabytes < MOST_MEGABYTES
+        return (
+            not self.without_reason
+            and not self.faults
+            and self.peak_megabytes < MOST_MEGABYTES
+            and self.worker_megabytes <= WORKER_MEGABYTES
+        )
 
     def __str__(self) -> str:
         endings = ", ".join(f"{count} {name}" for name, count in self.endings.most_common())
@@ -62,7 +74,7 @@ class Report:
             f"files {self.files} refused by Orthanc {self.refused_by_orthanc} "
             f"killed Orthanc {self.killed_orthanc} endings: {endings}; "
             f"without reason {len(self.without_reason)} faults {len(self.faults)} "
-            f"peak {self.peak_megabytes} MB, {self.seconds:.0f} s"
+            f"peak {self.peak_megabytes} MB, of a worker {self.worker_megabytes} MB, {self.seconds:.0f} s"
         )
 
 
@@ -170,31 +182,35 @@ class Run:
         newest: dict[str, dict[str, Any]] = {}
         for job in reversed(json.loads(listed.stdout)["jobs"]):
             newest[job["request"]["series_key"]] = job
-        health = self._health() or {"watcher": {"passed_over": {}}}
-        quietly = 0
+        seen = self._seen()
         for series in self.orthanc.get("/series", expand="").json():
             if series["MainDicomTags"].get("Modality") == "SEG":
                 continue
             job = newest.get(series["ID"])
             if job is None:
-                quietly += 1
+                verdict = seen.get(series["ID"], "nothing")
+                self.report.endings[verdict.replace("_", " ")] += 1
+                if verdict != "passed_over":
+                    self.report.without_reason.append(f"{series['ID']}: the service knows {verdict} of it")
                 continue
             answer = job["result"] or job["error"] or {}
             outcome, reason = answer.get("outcome", job["state"]), answer.get("reason")
             self.report.endings[f"{outcome} {reason or ''}".strip()] += 1
             if outcome != "converted" and not reason:
                 self.report.without_reason.append(series["ID"])
-            if reason == "internal_error" or job["state"] in {"quarantined", "running", "waiting"}:
+            if reason in FAULTS or job["state"] in {"quarantined", "running", "waiting"}:
                 self.report.faults.append(f"{job['state']} {reason}: {answer.get('detail')}")
-        passed = sum(health["watcher"]["passed_over"].values())
-        self.report.endings["passed over"] = quietly
-        if quietly > passed:
-            self.report.without_reason += [f"{quietly - passed} of those passed over"]
         if self.process is None or self.process.poll() is not None:
             self.report.faults.append("the service has ended")
         if "internal_error" in self.log.read_text(errors="replace"):
             self.report.faults.append("internal_error in the log")
         return self.report
+
+    def _seen(self) -> dict[str, str]:
+        """What the service remembers of every series, from its database."""
+        [path] = (self.configuration.parent / "state").glob("*.sqlite*") or [Path()]
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            return dict(database.execute("SELECT series_key, verdict FROM mask2seg_seen"))
 
     def _health(self) -> dict[str, Any] | None:
         try:
@@ -205,9 +221,26 @@ class Run:
 
     def _measure(self) -> None:
         assert self.process is not None
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
-        self.report.peak_megabytes = max(self.report.peak_megabytes, peak >> 10)
+        self.report.peak_megabytes = max(self.report.peak_megabytes, _peak(self.process.pid))
+        self.report.worker_megabytes = max([self.report.worker_megabytes, *map(_peak, _below(self.process.pid))])
+
+
+def _peak(pid: int) -> int:
+    """Largest resident memory of a process so far (MB); 0 where it has gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) >> 10 for line in status.splitlines() if line.startswith("VmHWM")), 0)
+
+
+def _below(pid: int) -> list[int]:
+    """The processes that a process has begun, and those that they have."""
+    found: list[int] = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += [int(word) for word in path.read_text().split()]
+    return [each for child in found for each in (child, *_below(child))]
 
 
 def run(folder: Path, *, files: int, seed: int, suite: str = "trixie", patience: float = 600.0) -> Report:

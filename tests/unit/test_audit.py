@@ -16,7 +16,9 @@ def answers(folder, document, status=0):
 
     folder.mkdir(exist_ok=True)
     program = folder / "pip-audit"
-    program.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(document) if document else ''}\nEND\nexit {status}\n")
+    said = json.dumps(document) if document else ""
+    error = "" if document else "requests.exceptions.ConnectionError: nobody"
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{said}\nEND\necho '{error}' >&2\nexit {status}\n")
     program.chmod(0o755)
     return folder
 
@@ -34,6 +36,15 @@ def answers(folder, document, status=0):
 def test_what_is_said(tmp_path, document, found):
     """Packages that were skipped are not good ones: pip-audit prints 'No known vulnerabilities' without a network."""
     assert audit.vulnerabilities(answers(tmp_path / "bin", document)) == found
+
+
+def test_an_audit_that_crashes_is_no_audit(tmp_path):
+    """Else a gate that cannot run would be a gate that passes."""
+    program = tmp_path / "pip-audit"
+    program.write_text("#!/bin/sh\necho 'ImportError: no module' >&2\nexit 1\n")
+    program.chmod(0o755)
+    with pytest.raises(SystemExit, match="pip-audit failed"):
+        audit.vulnerabilities(tmp_path)
 
 
 @pytest.mark.parametrize(
