@@ -208,7 +208,7 @@ class Run:
 
     def _seen(self) -> dict[str, str]:
         """What the service remembers of every series, from its database."""
-        [path] = (self.configuration.parent / "state").glob("*.sqlite*") or [Path()]
+        [path] = (self.configuration.parent / "state").glob("*.sqlite")
         with contextlib.closing(sqlite3.connect(path)) as database:
             return dict(database.execute("SELECT series_key, verdict FROM mask2seg_seen"))
 
