@@ -48,6 +48,7 @@ test-parts:
 
 test-all-parts:
 	@$(PYTHON) scripts/get_ohif.py
+	-@$(PYTHON) scripts/get_pyradiomics.py
 
 pictures: venv test-parts ## take the pictures of docs/pictures in OHIF anew
 	$(BIN)/pytest tests/browser/ohif -k every_voxel --pictures docs/pictures
@@ -113,4 +114,5 @@ lock: $(UV) ## write requirements/*.lock anew (ARGS=--upgrade for newer versions
 	$(COMPILE) $(ARGS) --group dev --constraint requirements/run.lock --output-file requirements/dev.lock
 	$(COMPILE_ONLY) $(ARGS) --group audit --output-file requirements/audit.lock
 	$(COMPILE_ONLY) $(ARGS) --group fuzz --output-file requirements/fuzz.lock
+	$(COMPILE_ONLY) $(ARGS) --group pyradiomics --constraint requirements/run.lock --output-file requirements/pyradiomics.lock
 	! grep -nE 'https?://|file://' requirements/*.lock

@@ -47,6 +47,7 @@ class Reason(StrEnum):
     UNKNOWN_UNITS = "unknown_units"
     REGION_TOO_SMALL = "region_too_small"
     NOT_INSTALLED = "not_installed"
+    NOT_IN_ENGINE = "not_in_engine"
 
 
 class Outcome(StrEnum):

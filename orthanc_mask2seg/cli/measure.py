@@ -28,6 +28,9 @@ def measure(
     preset: Annotated[
         str | None, typer.Option("--preset", help="slicer, ibsi-a ... ibsi-e; see docs/outputs.md.")
     ] = None,
+    engine: Annotated[
+        str | None, typer.Option("--engine", help="z-rad or pyradiomics, as installed; see docs/outputs.md.")
+    ] = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write a table of the features into this file.")] = None,
     config_file: ConfigOption = None,
     as_json: JsonOption = False,
@@ -43,7 +46,7 @@ def measure(
     mask2seg measure 2.25.324838456605791252458993072132235989631 -c orthanc.json --json
     """
     with faults(as_json=as_json):
-        settings = _with_preset(settings_of(config_file, None), preset)
+        settings = _with_preset(settings_of(config_file, None), preset, engine)
         found = _measured(series, seg, source, settings)
         if isinstance(found, Refusal):
             refused = Result(outcome=Outcome.REFUSED, reason=found.reason, detail=found.detail, hint=found.hint,
@@ -58,9 +61,14 @@ def measure(
             _show(found, Console())
 
 
-def _with_preset(settings: config.Settings, preset: str | None) -> config.Settings:
+def _with_preset(settings: config.Settings, preset: str | None, engine: str | None) -> config.Settings:
+    from orthanc_mask2seg.outputs.engines import EngineName
     from orthanc_mask2seg.outputs.presets import PRESETS
 
+    if engine is not None:
+        if engine not in set(EngineName):
+            raise ConfigurationError(f"{engine} is no engine", hint=f"There are {', '.join(EngineName)}.")
+        settings = dataclasses.replace(settings, radiomics_engine=engine)
     if preset is None:
         return settings
     if preset not in PRESETS:

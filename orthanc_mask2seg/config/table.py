@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from orthanc_mask2seg.addresses import Destination, DicomwebAddress, TlsFiles
 from orthanc_mask2seg.core.rules import Rule
 from orthanc_mask2seg.core.viewers import DEFAULT_VIEWERS
+from orthanc_mask2seg.outputs.engines import EngineName
 from orthanc_mask2seg.outputs.presets import DEFAULT_PRESET, PRESETS, Interpolation
 
 SECTION = "Mask2Seg"
@@ -84,6 +85,7 @@ class Settings:
     content_creator_name: str = "mask2seg^"
     outputs: tuple[str, ...] = ("seg",)
     feature_table: str = ""
+    radiomics_engine: str = ""
     radiomics_preset: str = DEFAULT_PRESET
     radiomics_resample_mm: float = 0.0
     radiomics_interpolation: str = ""
@@ -291,6 +293,12 @@ SETTINGS = (
         "path",
         "CSV file of a project that the features of every segmentation are added to, where Outputs has csv; see "
         "docs/outputs.md.",
+    ),
+    Setting(
+        "RadiomicsEngine",
+        "",
+        "z-rad or pyradiomics; empty: the first of them that is installed.",
+        lambda v: not v or v in set(EngineName),
     ),
     Setting(
         "RadiomicsPreset",

@@ -52,9 +52,10 @@ def preset_of(
     value_range: tuple[float, ...] = (),
     outlier_sigma: float = 0.0,
     aggregations: tuple[str, ...] = (),
+    engine: str = "",
 ) -> Preset:
     """A preset by name, with parts of it replaced; what is 0 or empty stays as the preset has it."""
-    changed: dict[str, object] = {}
+    changed: dict[str, object] = {"engine": engine}
     if resample_mm:
         changed["resample_mm"] = resample_mm
     if interpolation:

@@ -8,12 +8,13 @@ from typing import Any
 
 from orthanc_mask2seg import __version__
 from orthanc_mask2seg.model import Refusal
+from orthanc_mask2seg.outputs.engines import EngineName, engine_of, engine_version
 from orthanc_mask2seg.outputs.grid import regular_grid
 from orthanc_mask2seg.outputs.intensities import Intensities
 from orthanc_mask2seg.outputs.measurements import Feature, measure
 from orthanc_mask2seg.outputs.prepared import MARGIN_MM, margin_mm
 from orthanc_mask2seg.outputs.presets import Preset
-from orthanc_mask2seg.outputs.radiomics import DISCRETE_LEVELS, ENGINE, engine_version, extract
+from orthanc_mask2seg.outputs.radiomics import DISCRETE_LEVELS, extract
 from orthanc_mask2seg.outputs.regions import Regions
 
 
@@ -107,7 +108,8 @@ def _engine(preset: Preset, intensities: Intensities) -> Engine:
     settings = preset.document()
     if intensities.levels <= DISCRETE_LEVELS and not preset.resample_mm:
         settings |= {"bin_width": 1.0, "bins": 0}
-    return Engine(name=ENGINE, version=engine_version() or "", settings=settings | {"unit": intensities.unit.value})
+    name = engine_of(preset.engine) or EngineName.ZRAD
+    return Engine(name=name, version=engine_version(name) or "", settings=settings | {"unit": intensities.unit.value})
 
 
 def _said(refusal: Refusal) -> str:

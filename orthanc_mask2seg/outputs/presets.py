@@ -55,6 +55,8 @@ class Preset:
         Width of the grey levels, in the unit of the image; 0 where their number is given.
     bins
         Number of grey levels.
+    engine
+        Name of the program that computes radiomics; empty for the first that is installed.
     ivh_bin_width, ivh_bins
         Of the intensity-volume histogram; both 0 to take the values as they are.
     """
@@ -71,10 +73,11 @@ class Preset:
     ivh_bin_width: float = 0.0
     ivh_bins: int = 0
     aggregations: tuple[Aggregation, ...] = ALL
+    engine: str = ""
 
     def document(self) -> dict[str, Any]:
         """JSON form, as it is recorded with each result."""
-        return {name: _shown(value) for name, value in asdict(self).items()}
+        return {name: _shown(value) for name, value in asdict(self).items() if name != "engine"}
 
 
 def _shown(value: Any) -> Any:

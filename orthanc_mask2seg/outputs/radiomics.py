@@ -1,4 +1,4 @@
-"""Radiomics as the IBSI defines it, by the engine z-rad.
+"""Radiomics as the IBSI defines it, by the engine z-rad, or by another one that is asked for.
 
 The engine is given one region at a time, cut out and prepared. What does not exist for a region (texture of two slices,
 entropy of a constant) is left out with a reason, and what does exist is kept.
@@ -9,15 +9,15 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from orthanc_mask2seg.model import CodedConcept, ImageSeries, Reason, Refusal
+from orthanc_mask2seg.outputs import by_pyradiomics
 from orthanc_mask2seg.outputs.codes import CUBIC_MM, HU, MM, NO_UNITS, PER_MM, SQUARE_MM, coded
+from orthanc_mask2seg.outputs.engines import EngineName, engine_of
 from orthanc_mask2seg.outputs.feature_table import FEATURES, FeatureRow
 from orthanc_mask2seg.outputs.grid import regular_grid
 from orthanc_mask2seg.outputs.intensities import Intensities
@@ -25,8 +25,6 @@ from orthanc_mask2seg.outputs.measurements import Feature, values_of
 from orthanc_mask2seg.outputs.prepared import Prepared, prepare
 from orthanc_mask2seg.outputs.presets import Aggregation, Preset
 from orthanc_mask2seg.outputs.regions import Region
-
-ENGINE = "z-rad"
 
 DISCRETE_LEVELS = 16
 """An image of no more values than this is discretised already: its values are taken as grey levels."""
@@ -54,23 +52,14 @@ Found = dict[tuple[str, str], float]
 """(tag, aggregation) to value."""
 
 
-def engine_version() -> str | None:
-    """Version of the engine; None where it is not installed."""
-    if find_spec("zrad") is None:
-        return None
-    try:
-        return version("z-rad")
-    except PackageNotFoundError:
-        return None
-
-
-def not_installed() -> Refusal:
+def not_installed(wanted: str = "") -> Refusal:
     """Refusal where there is no engine."""
+    name = wanted or EngineName.ZRAD
     return Refusal(
         reason=Reason.NOT_INSTALLED,
-        detail="The radiomics engine z-rad is not installed.",
+        detail=f"The radiomics engine {name} is not installed.",
         hint="pip install 'orthanc-mask2seg[radiomics]', or see docs/outputs.md.",
-        evidence=("there is no module zrad",),
+        evidence=(f"there is no package {name}",),
     )
 
 
@@ -89,8 +78,9 @@ def extract(
     tuple of Feature, or Refusal
         `not_installed`; `unknown_units` where the preset has a range of HU and the image none.
     """
-    if engine_version() is None:
-        return not_installed()
+    engine = engine_of(preset.engine)
+    if engine is None:
+        return not_installed(preset.engine)
     if preset.value_range is not None and intensities.unit != HU:
         return Refusal(
             reason=Reason.UNKNOWN_UNITS,
@@ -101,16 +91,19 @@ def extract(
     grid = regular_grid(source)
     if isinstance(grid, Refusal):
         values = values_of(region, intensities).astype(np.float64)
-        return _features(_statistics(values), preset, intensities.unit, str(Reason.IRREGULAR_SLICES))
+        found = by_pyradiomics.statistics(values) if engine is EngineName.PYRADIOMICS else _statistics(values)
+        return _features(found, preset, intensities.unit, str(Reason.IRREGULAR_SLICES), engine)
     with warnings.catch_warnings():  # the engine's own arithmetic warns of what becomes a reason here
         warnings.simplefilter("ignore")
         with np.errstate(all="ignore"):
             prepared = prepare(region, intensities, grid, preset)
-            found: Found = {} if prepared is None else _extract(prepared, intensities, preset)
-    return _features(found, preset, intensities.unit, str(Reason.REGION_TOO_SMALL))
+            found = {} if prepared is None else _extract(prepared, intensities, preset, engine)
+    return _features(found, preset, intensities.unit, str(Reason.REGION_TOO_SMALL), engine)
 
 
-def _extract(prepared: Prepared, intensities: Intensities, preset: Preset) -> Found:
+def _extract(prepared: Prepared, intensities: Intensities, preset: Preset, engine: EngineName) -> Found:
+    if engine is EngineName.PYRADIOMICS:
+        return by_pyradiomics.find(prepared, preset, _width(intensities, preset))
     data = _roi(prepared, intensities, preset)
     if data is None:
         return {}
@@ -223,8 +216,7 @@ def _discretised(data: Any, intensities: Intensities, preset: Preset) -> Any:
     from zrad.preprocessing import IVHIntensityDiscretizer, Resegmenter, TextureDiscretizer  # noqa: PLC0415
 
     lowest = float(np.nanmin(data.intensity_mask.array))
-    as_stored = intensities.levels <= DISCRETE_LEVELS and not preset.resample_mm
-    width = 1.0 if as_stored else preset.bin_width
+    as_stored, width = _is_discrete(intensities, preset), _width(intensities, preset)
     if preset.value_range is None and (width or preset.ivh_bin_width):
         anchor = lowest if as_stored else math.floor(lowest / width) * width if width else lowest
         data = Resegmenter(intensity_range=(anchor, math.inf)).apply(data)  # only says where the first level begins
@@ -237,6 +229,15 @@ def _discretised(data: Any, intensities: Intensities, preset: Preset) -> Any:
     return data
 
 
+def _is_discrete(intensities: Intensities, preset: Preset) -> bool:
+    return intensities.levels <= DISCRETE_LEVELS and not preset.resample_mm
+
+
+def _width(intensities: Intensities, preset: Preset) -> float:
+    """Width of the grey levels; 0 where their number is given."""
+    return 1.0 if _is_discrete(intensities, preset) else preset.bin_width
+
+
 def _ivh(discretizer: Any, data: Any, preset: Preset) -> Any:
     if preset.ivh_bin_width:
         return discretizer("fixed_bin_size", bin_size=preset.ivh_bin_width)
@@ -247,13 +248,14 @@ def _ivh(discretizer: Any, data: Any, preset: Preset) -> Any:
     return discretizer("direct") if whole else discretizer("fixed_bin_number", number_of_bins=1000)
 
 
-def _features(found: Found, preset: Preset, unit: CodedConcept, why: str) -> tuple[Feature, ...]:
+def _features(found: Found, preset: Preset, unit: CodedConcept, why: str, engine: EngineName) -> tuple[Feature, ...]:
     """Every feature of the table, in its order, with its value or the reason."""
     features = []
     for row in FEATURES:
         for aggregation in _aggregations(row, preset):
             value = _number(found.get((row.tag, aggregation)), row)
-            features.append(_feature(row, aggregation, value, unit, why))
+            known = engine is EngineName.ZRAD or by_pyradiomics.has(row, aggregation)
+            features.append(_feature(row, aggregation, value, unit, why if known else str(Reason.NOT_IN_ENGINE)))
     return tuple(features)
 
 

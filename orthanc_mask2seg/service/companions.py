@@ -55,6 +55,7 @@ def preset_of_settings(settings: Settings) -> Preset:
         value_range=settings.radiomics_range,
         outlier_sigma=settings.radiomics_outlier_sigma,
         aggregations=settings.radiomics_aggregations,
+        engine=settings.radiomics_engine,
     )
 
 

@@ -45,7 +45,9 @@ def test_pins_whatever_the_project_names(lock: str, groups: list[str]) -> None:
 
 
 def test_developers_have_the_versions_that_run() -> None:
-    assert pins(RUN) <= pins(DEV), "run make lock"
+    everywhere = {pin for pin in pins(DEV) if ";" not in pin}
+    missing = {pin for pin in pins(RUN) - pins(DEV) if pin.partition(" ;")[0] not in everywhere}
+    assert not missing, "run make lock"
 
 
 @pytest.mark.parametrize(("lock", "name"), [(AUDIT, "audit"), (FUZZ, "fuzz")], ids=["audit", "fuzz"])
