@@ -136,6 +136,14 @@ class StoreVanished(StoreMismatch):
     hint = "Check the free disk space, the filters and the scripts of the PACS; the work is tried again."
 
 
+class ChangedMeanwhile(Mask2SegError):
+    """What the work rests on has changed while it was done; done again, it rests on what is there then."""
+
+    code = "changed_meanwhile"
+    retryable = True
+    hint = "Nothing needs to be done: the work is tried again."
+
+
 class VerificationError(Mask2SegError):
     """The encoded segmentation does not hold the voxels of the mask."""
 

@@ -369,7 +369,8 @@ class EarlierOutput:
     Attributes
     ----------
     state
-        "deleted", "superseded" (it is there, and marked) or "standing" (it is there, and nothing has replaced it).
+        "deleted", "superseded" (it is there, and marked), "edited" (somebody else has changed it, so it was left alone)
+        or "standing" (it is there, and nothing has replaced it).
     """
 
     kind: str

@@ -33,6 +33,8 @@ from orthanc_mask2seg.outputs.presets import Aggregation
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 _DEFAULTS = Settings()
+SHORTEST_TOKEN = 16
+"""Characters of a token; what has fewer might be guessed."""
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -98,6 +100,11 @@ def _check_archives(settings: Settings) -> None:
         raise ConfigurationError(f"TLS to Orthanc (settings Orthanc...): {error}") from None
     if tls.any and settings.dicomweb is None and not settings.orthanc_url.startswith("https://"):
         raise ConfigurationError("OrthancCaFile and OrthancCertificateFile need an address with https (OrthancUrl)")
+    if 0 < len(settings.service_token) < SHORTEST_TOKEN:
+        raise ConfigurationError(
+            f"ServiceToken has fewer than {SHORTEST_TOKEN} characters: it could be guessed",
+            hint="Make one, for instance with: openssl rand -base64 32",
+        )
     if settings.status_key_file and not settings.status_certificate_file:
         raise ConfigurationError("StatusKeyFile needs StatusCertificateFile")
     labels = [destination.label for destination in settings.destinations]

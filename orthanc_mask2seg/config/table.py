@@ -189,7 +189,11 @@ SETTINGS = (
     Setting(
         "Service", "URL", "Address of a service that runs elsewhere; empty to start one.", lambda v: not v or _is_url(v)
     ),
-    Setting("ServiceToken", "", "What the plugin and a service elsewhere share. Better: ServiceTokenFile."),
+    Setting(
+        "ServiceToken",
+        "",
+        "What the plugin and a service elsewhere share, 16 characters or more. Better: ServiceTokenFile.",
+    ),
     Setting("ServiceTokenFile", "path", "File that holds this token."),
     Setting("ServiceCaFile", "path", "Authorities that may have signed its certificate (PEM), for Service with https."),
     Setting("OrthancUrl", "URL", "Address of Orthanc's REST API.", _is_url),
@@ -229,7 +233,13 @@ SETTINGS = (
     Setting("SettleSeconds", "s", "A complete mask that has been quiet for so long is converted.", _not_negative),
     Setting("PartialRestSeconds", "s", "A mask that lacks slices of its source waits so long for more.", _not_negative),
     Setting("PollSeconds", "s", "Time between two looks at Orthanc's journal.", _positive),
-    Setting("ScanSeconds", "s", "Time between two scans of all series, which find what the journal lost.", _positive),
+    Setting(
+        "ScanSeconds",
+        "s",
+        "Time between two scans of all series, which find what the journal lost; where a scan costs much, 20 times its "
+        "cost.",
+        _positive,
+    ),
     Setting("Workers", "", "Masks converted at the same time.", lambda v: 1 <= v <= 64),
     Setting("JobMemoryMb", "MB", "Most memory of one conversion; 0: no limit.", lambda v: v == 0 or v >= 256),
     Setting("DeadlineSeconds", "s", "A conversion may take so long, and more by the size of its series.", _positive),

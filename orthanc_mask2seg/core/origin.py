@@ -22,6 +22,8 @@ EQUIPMENT = codes.DCM.ProcessingEquipment
 LONGEST_DESCRIPTION = 1024
 """ContributionDescription is a short text (ST, PS3.5 section 6.2)."""
 
+_FROM_MASKS = "Converted from mask series "
+
 REFERENCED_SERIES = 0x00081115
 SOURCE_IMAGE = 0x00082112
 _REFERENCED_INSTANCE = 0x0008114A
@@ -70,9 +72,18 @@ def name_masks(data: Dataset, series_uids: Iterable[Uid]) -> None:
     item.ManufacturerModelName = MANUFACTURER
     item.SoftwareVersions = __version__
     item.ContributionDateTime = data.InstanceCreationDate + data.InstanceCreationTime
-    item.ContributionDescription = f"Converted from mask series {series}"[:LONGEST_DESCRIPTION]
+    item.ContributionDescription = f"{_FROM_MASKS}{series}"[:LONGEST_DESCRIPTION]
     item.PurposeOfReferenceCodeSequence = [_coded(EQUIPMENT)]
     data.ContributingEquipmentSequence = DicomSequence([*(data.get("ContributingEquipmentSequence") or ()), item])
+
+
+def named_masks(data: Dataset) -> frozenset[Uid]:
+    """The mask series that a segmentation of ours was made from; none where it is not ours."""
+    for equipment in data.get("ContributingEquipmentSequence") or ():
+        text = str(equipment.get("ContributionDescription") or "")
+        if equipment.get("Manufacturer") == MANUFACTURER and text.startswith(_FROM_MASKS):
+            return frozenset(Uid(uid) for uid in text.removeprefix(_FROM_MASKS).split(", "))
+    return frozenset()
 
 
 def _may_be_uid(instance: Reference) -> bool:

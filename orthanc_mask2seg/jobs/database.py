@@ -108,6 +108,12 @@ def upsert(engine: sa.Engine, table: sa.Table) -> Any:
     return statement.on_conflict_do_update(index_elements=keys, set_=values)
 
 
+def insert_if_new(engine: sa.Engine, table: sa.Table) -> Any:
+    """An INSERT that does nothing where there is a row with the same primary key."""
+    insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+    return insert(table).on_conflict_do_nothing(index_elements=[column.name for column in table.primary_key])
+
+
 def now(engine: sa.Engine) -> sa.ColumnElement[float]:
     """The database's own clock, s since 1970: the clocks of many hosts differ."""
     if engine.dialect.name == "postgresql":

@@ -17,6 +17,7 @@ from orthanc_mask2seg.jobs.database import (
     create_tables,
     database_file,
     database_url,
+    insert_if_new,
     is_embedded,
     prepare,
     upsert,
@@ -56,6 +57,7 @@ _stored = sa.Table(
     sa.Column("number", sa.Integer, nullable=False, server_default="1"),
     sa.Column("state", sa.Text, nullable=False, server_default="current"),
     sa.Column("job_id", sa.Text, nullable=False, server_default=""),
+    sa.Column("sha256", sa.Text, nullable=False, server_default=""),
 )
 _ended = sa.Table(
     "mask2seg_ended",
@@ -183,9 +185,24 @@ class SqlLedger:
         """Remember what was stored."""
         self._replace(_stored, [asdict(each) for each in stored])
 
+    def stored_at(self, orthanc_id: ArchiveKey) -> Stored | None:
+        """What was stored, or announced, at an address."""
+        found = self._find_stored(_stored.c.orthanc_id == orthanc_id)
+        return found[0] if found else None
+
+    def exchange_stored(self, row: Stored, instead_of: Stored | None) -> bool:
+        """Remember what was stored, unless what is known of its address is not `instead_of` any more; whether it is."""
+        with self._engine.begin() as connection:
+            if instead_of is None:
+                return connection.execute(insert_if_new(self._engine, _stored), asdict(row)).rowcount == 1
+            change = sa.update(_stored).where(_same(instead_of)).values(**asdict(row))
+            return connection.execute(change).rowcount == 1
+
     def drop_stored(self, *stored: Stored) -> None:
-        """Forget what was deleted again."""
-        self._delete(_stored.c.orthanc_id, [each.orthanc_id for each in stored])
+        """Forget what was deleted again, unless something else is known of its address since."""
+        with self._engine.begin() as connection:
+            for each in stored:
+                connection.execute(sa.delete(_stored).where(_same(each)))
 
     def _find_stored(self, wanted: sa.ColumnElement[bool]) -> tuple[Stored, ...]:
         with self._engine.connect() as connection:
@@ -211,3 +228,8 @@ class SqlLedger:
         with self._engine.begin() as connection:
             for start in range(0, len(values), _CHUNK):
                 connection.execute(sa.delete(column.table).where(column.in_(values[start : start + _CHUNK])))
+
+
+def _same(row: Stored) -> sa.ColumnElement[bool]:
+    """What is remembered is this and nothing else."""
+    return sa.and_(*(_stored.c[name] == value for name, value in asdict(row).items()))

@@ -247,6 +247,8 @@ class Stored:
         Announced before it is stored, current afterwards; superseded where it stays beside a newer one, marked.
     job_id
         The job that stored it.
+    sha256
+        Of its file, hexadecimal: what a person has changed since is not ours to delete. Empty where it is not known.
     """
 
     series_key: ArchiveKey
@@ -258,6 +260,7 @@ class Stored:
     number: int = 1
     state: StoredState = StoredState.CURRENT
     job_id: str = ""
+    sha256: str = ""
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Stored:
@@ -274,11 +277,17 @@ class Outputs(Protocol):
     def announced(self, job_id: str) -> tuple[Stored, ...]:
         """What a job was about to store and did not come to an end with."""
 
+    def stored_at(self, orthanc_id: ArchiveKey) -> Stored | None:
+        """What was stored, or announced, at an address."""
+
     def note_stored(self, *stored: Stored) -> None:
         """Remember what was stored."""
 
+    def exchange_stored(self, row: Stored, instead_of: Stored | None) -> bool:
+        """Remember what was stored, unless what is known of its address is not `instead_of` any more; whether it is."""
+
     def drop_stored(self, *stored: Stored) -> None:
-        """Forget what was deleted again."""
+        """Forget what was deleted again, unless something else is known of its address since."""
 
 
 class Ledger(Outputs, Protocol):

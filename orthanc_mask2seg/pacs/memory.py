@@ -90,7 +90,10 @@ class MemoryArchive(Archive, Journal):
 
     def series_of_study(self, study_instance_uid: Uid) -> tuple[Series, ...]:
         """Every series of a study."""
-        return tuple(s for s in self.all_series() if s.study_instance_uid == study_instance_uid)
+        with self._lock:
+            identities = [one.identity for one in self._instances.values()]
+            keys = dict.fromkeys(i.series_key for i in identities if i.study_instance_uid == study_instance_uid)
+            return tuple(self.series(key) for key in keys)
 
     def find_study(self, identifier: str) -> tuple[Series, ...]:
         """All series of the study with that key or StudyInstanceUID."""

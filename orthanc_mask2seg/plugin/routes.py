@@ -62,7 +62,7 @@ class Service(Protocol):
         """Its reply, or `Unavailable`."""
 
 
-_PASSED_ON = frozenset({202, 400, 403, 404, 409, 503})
+_PASSED_ON = frozenset({202, 400, 403, 404, 409, 429, 503})
 
 FAULT = Response(500, b"The mask2seg plugin has failed. Orthanc's log says where.")
 

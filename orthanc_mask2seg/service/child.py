@@ -44,12 +44,22 @@ class RemoteOutputs:
         """What a job was about to store and did not come to an end with."""
         return tuple(map(Stored.of, self._ask("announced", job_id)))
 
+    def stored_at(self, orthanc_id: ArchiveKey) -> Stored | None:
+        """What was stored, or announced, at an address."""
+        row = self._ask("stored_at", orthanc_id)
+        return None if row is None else Stored.of(row)
+
+    def exchange_stored(self, row: Stored, instead_of: Stored | None) -> bool:
+        """Remember what was stored, unless what is known of its address is not `instead_of` any more; whether it is."""
+        before = None if instead_of is None else asdict(instead_of)
+        return bool(self._ask("exchange_stored", asdict(row), before))
+
     def note_stored(self, *stored: Stored) -> None:
         """Remember what was stored."""
         self._ask("note_stored", *map(asdict, stored))
 
     def drop_stored(self, *stored: Stored) -> None:
-        """Forget what was deleted again."""
+        """Forget what was deleted again, unless something else is known of its address since."""
         self._ask("drop_stored", *map(asdict, stored))
 
     def _ask(self, what: str, *arguments: Any) -> Any:

@@ -10,6 +10,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +21,8 @@ from orthanc_mask2seg.errors import Mask2SegError, NotSupported
 from orthanc_mask2seg.model import ImageSeries, OutputReport, Refusal
 from orthanc_mask2seg.outputs.kinds import MEASURED, OutputKind, parse_outputs, preset_of
 from orthanc_mask2seg.outputs.presets import Preset
-from orthanc_mask2seg.pacs.part10 import identity_of
 from orthanc_mask2seg.pacs.port import Archive
-from orthanc_mask2seg.service.storing import NoteBeside
+from orthanc_mask2seg.service.storing import Gone, KeepBeside
 
 if TYPE_CHECKING:
     from orthanc_mask2seg.outputs.regions import Regions
@@ -65,7 +65,7 @@ def store_companions(
     template: Dataset,
     content: bytes,
     stored: OutputReport,
-    note: NoteBeside | None = None,
+    keep: KeepBeside | None = None,
     replaced: Collection[str] = (),
 ) -> Companions:
     """Make and store all that the settings want beside a segmentation.
@@ -78,8 +78,8 @@ def store_companions(
         The stored segmentation.
     stored
         Where it is.
-    note
-        Told of each object before it is stored.
+    keep
+        Stores the objects; without it they are stored as they are.
     replaced
         SOPInstanceUIDs of what was deleted for it.
     """
@@ -99,8 +99,9 @@ def store_companions(
     read = reader_of(archive, regions, preset, measured=measured, shown=shown) if measured or shown else _nothing
     ingredients = Ingredients(regions=regions, template=template, preset=preset, intensities=read)
     found = Companions()
+    keep_file = keep or archive.store
     for kind in kinds:
-        found = _with(found, kind, lambda kind=kind: _store(archive, make(kind, ingredients), stored, note))  # type: ignore[misc]
+        found = _with(found, kind, partial(_store, archive, partial(make, kind, ingredients), stored, keep_file))
     if settings.feature_table and OutputKind.CSV in kinds:
         added = _in_table(Path(settings.feature_table), make(OutputKind.CSV, ingredients), replaced)
         found = replace(found, evidence=(*found.evidence, *added))
@@ -136,7 +137,7 @@ def _nothing() -> Refusal:
     raise AssertionError("pixels are asked for by an output that does not need them")
 
 
-def _with(found: Companions, kind: OutputKind, work: Callable[[], OutputReport | Refusal]) -> Companions:
+def _with(found: Companions, kind: OutputKind, work: Callable[[], OutputReport | Refusal | Gone]) -> Companions:
     """What was found, and one more output."""
     try:
         made = work()
@@ -148,6 +149,8 @@ def _with(found: Companions, kind: OutputKind, work: Callable[[], OutputReport |
         return replace(found, evidence=(*found.evidence, f"output {kind}: failed ({type(error).__name__})"))
     if isinstance(made, Refusal):
         return replace(found, evidence=(*found.evidence, _said(kind, made)))
+    if isinstance(made, Gone):
+        return replace(found, evidence=(*found.evidence, f"output {kind}: not stored ({made.reason}): {made.detail}"))
     return replace(found, outputs=(*found.outputs, made))
 
 
@@ -160,20 +163,21 @@ def _said(kind: OutputKind, refusal: Refusal) -> str:
     return f"output {kind}: refused ({refusal.reason}): {refusal.detail}"
 
 
-def _store(archive: Archive, product: object, stored: OutputReport, note: NoteBeside | None) -> OutputReport | Refusal:
+def _store(
+    archive: Archive, work: Callable[[], object], stored: OutputReport, keep: KeepBeside
+) -> OutputReport | Refusal | Gone:
     from orthanc_mask2seg.outputs.bundle import Product  # noqa: PLC0415
 
+    product = work()
     if isinstance(product, Refusal):
         return product
     assert isinstance(product, Product)
     digest = hashlib.sha256(product.content).hexdigest()
     if product.name:
         return _attached(archive, product.kind, product.name, product.content, stored, digest)
-    if note is not None and stored.key is not None:
-        identity = identity_of(product.content)
-        address = archive.address_of(product.content)
-        note(stored.key, address, identity.sop_instance_uid, identity.series_instance_uid)
-    receipt = archive.store(product.content)
+    receipt = keep(product.content)
+    if isinstance(receipt, Gone):
+        return receipt
     return OutputReport(
         kind=product.kind,
         sop_instance_uid=receipt.sop_instance_uid,

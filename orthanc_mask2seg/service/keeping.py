@@ -1,27 +1,26 @@
 """Storing for the service: once, never for what is gone, and never two that look current.
 
 What will be stored is written down before, so that a sudden end at any moment leaves nothing behind that nobody knows
-of: the job runs again, and either stores the same or takes back what it had announced.
+of: the job runs again, and either stores the same or takes back what it had announced. A host may also stand still at
+any moment and wake up when another one has done its work and more: so it looks again, after it has stored, at all that
+the store rests on, and what is written down is exchanged only for what was read.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.core import versions
-from orthanc_mask2seg.errors import ArchiveDamaged, NotInArchive, NotSupported
+from orthanc_mask2seg.errors import ArchiveDamaged, ChangedMeanwhile, NotInArchive
 from orthanc_mask2seg.jobs.port import JobRequest, Outputs, Stored, StoredState
-from orthanc_mask2seg.model import ArchiveKey, EarlierOutput, Segmentation, Series, Uid
+from orthanc_mask2seg.model import ArchiveKey, EarlierOutput, Receipt, Segmentation, Series
+from orthanc_mask2seg.pacs.part10 import identity_of
 from orthanc_mask2seg.pacs.port import Archive
+from orthanc_mask2seg.service.forgotten import Forgotten, forgotten
+from orthanc_mask2seg.service.retiring import Retirer, beside, digest_at, is_beside, reported
 from orthanc_mask2seg.service.storing import Gone, Kept, held_at, store
-
-SUPERSEDED = "mask2seg-superseded"
-"""Label of the series of a SEG that is kept beside a newer one."""
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,57 +48,109 @@ class Keeper:
         """Store, unless mask or source are gone; then retire what was stored for earlier versions."""
         key = self._key(source)
         before = self.outputs.stored(key)
-        number = _number(before, segmentation) if self.settings.earlier != "replaced" else 1
-        base, segmentation = segmentation, versions.numbered(segmentation, number)
-        row = Stored(
-            series_key=key,
-            orthanc_id=archive.address_of(segmentation.content),
-            sop_instance_uid=segmentation.sop_instance_uid,
-            series_instance_uid=segmentation.series_instance_uid,
-            source_series_uid=source.series_instance_uid,
-            base_uid=base.sop_instance_uid,
-            number=number,
-            state=StoredState.ANNOUNCED,
-            job_id=self.job,
-        )
-        gone = self._gone(archive, masks, source, changed_too=True)
-        current = any(old.orthanc_id == row.orthanc_id and old.state is StoredState.CURRENT for old in before)
-        held = held_at(archive, segmentation, row.orthanc_id) if current and gone is None else None
-        if held is None and gone is None:
-            self.outputs.note_stored(row)
-            held = store(archive, segmentation)
-            gone = self._gone(archive, masks, source, changed_too=False)
+        study = self._study(archive, source)
+        gone = self._gone(study, masks, source)
         if gone is not None:
             self.withdraw(archive)
             return gone
-        assert held is not None
+        lost = forgotten(archive, masks, study, {row.orthanc_id for row in before})
+        base, number = segmentation, self._number(segmentation, before, lost)
+        segmentation = versions.numbered(base, number)
+        row = replace(
+            self._row(archive, key, segmentation.content, source),
+            base_uid=base.sop_instance_uid,
+            number=number,
+        )
+        there = self.outputs.stored_at(row.orthanc_id)
+        current = there is not None and there.state is StoredState.CURRENT
+        held = held_at(archive, segmentation, row.orthanc_id) if current else None
+        anothers = False
+        if held is None:
+            self._exchange(row, there)
+            held = store(archive, segmentation)
+            anothers = there is None and not held[0].created
+            there = row
+        gone = self._gone(self._study(archive, source), masks, source)
+        if gone is not None:
+            self._undo(archive, row, delete=not anothers)
+            self.withdraw(archive)
+            return gone
+        known = {*(each.orthanc_id for each in before), row.orthanc_id}
         receipt, content = held
-        return Kept(receipt=receipt, content=content, earlier=self._made_current(archive, row, before))
+        ours = tuple(each.row(key) for each in lost if each.sha256)
+        earlier = self._made_current(
+            archive, replace(row, sha256=digest_at(row.orthanc_id, content)), there, known, ours
+        )
+        return earlier if isinstance(earlier, Gone) else Kept(receipt=receipt, content=content, earlier=earlier)
 
-    def _made_current(self, archive: Archive, row: Stored, before: Sequence[Stored]) -> tuple[EarlierOutput, ...]:
-        """Retire what was stored before, now that this is there."""
-        earlier = [self._retired(archive, old) for old in before if old.orthanc_id != row.orthanc_id]
-        self.outputs.note_stored(replace(row, state=StoredState.CURRENT))
+    def _row(self, archive: Archive, key: ArchiveKey, content: bytes, source: Series | None = None) -> Stored:
+        """What is written down of a file that is about to be stored."""
+        identity, address = identity_of(content), archive.address_of(content)
+        row = Stored(
+            series_key=key,
+            orthanc_id=address,
+            sop_instance_uid=identity.sop_instance_uid,
+            series_instance_uid=identity.series_instance_uid,
+            state=StoredState.ANNOUNCED,
+            job_id=self.job,
+            sha256=digest_at(address, content),
+        )
+        return row if source is None else replace(row, source_series_uid=source.series_instance_uid)
+
+    def _exchange(self, row: Stored, there: Stored | None) -> None:
+        """Write it down in place of what was read."""
+        if not self.outputs.exchange_stored(row, there):
+            raise ChangedMeanwhile("Another worker has stored at the same place meanwhile")
+
+    def _made_current(
+        self,
+        archive: Archive,
+        row: Stored,
+        there: Stored | None,
+        known: Collection[ArchiveKey],
+        more: Sequence[Stored] = (),
+    ) -> tuple[EarlierOutput, ...] | Gone:
+        """Retire what was stored before, now that this is there.
+
+        Parameters
+        ----------
+        there
+            What is written down of it.
+        known
+            Addresses of what was known when the work began: what has come since may be newer than this.
+        more
+            What else is to be retired.
+        """
+        now = self.outputs.stored(row.series_key)
+        if any(each.orthanc_id not in known and each.state is StoredState.CURRENT for each in now):
+            raise ChangedMeanwhile("Another segmentation of this mask was stored meanwhile")
+        others = [each for each in (*now, *more) if each.orthanc_id != row.orthanc_id]
+        earlier = [self._retired(archive, each) for each in others]
+        if not self.outputs.exchange_stored(replace(row, state=StoredState.CURRENT), there):
+            now_there = self.outputs.stored_at(row.orthanc_id)
+            if now_there is None or now_there.state is not StoredState.CURRENT:
+                return Gone(reason="superseded", detail="A newer version of the series was converted meanwhile.")
         return tuple(one for one in earlier if one is not None)
 
-    def note_beside(self, seg: ArchiveKey, key: ArchiveKey, sop_instance_uid: Uid, series_instance_uid: Uid) -> None:
-        """Remember what is about to be stored beside a segmentation: it goes when that goes."""
-        self.outputs.note_stored(
-            Stored(
-                series_key=_beside(seg),
-                orthanc_id=key,
-                sop_instance_uid=sop_instance_uid,
-                series_instance_uid=series_instance_uid,
-                state=StoredState.CURRENT,
-                job_id=self.job,
-            )
-        )
+    def _retired(self, archive: Archive, old: Stored) -> EarlierOutput | None:
+        return Retirer(self.outputs, self.settings.earlier).retired(archive, old)
 
-    def _delete_beside(self, archive: Archive, seg: Stored) -> None:
-        """Delete what was made of a segmentation that goes; files beside its series go by themselves."""
-        for row in self.outputs.stored(_beside(seg.orthanc_id)):
-            archive.delete_instance(row.orthanc_id)
-            self.outputs.drop_stored(row)
+    def keep_beside(
+        self, archive: Archive, seg: ArchiveKey, content: bytes, masks: Sequence[Series], source: Series
+    ) -> Receipt | Gone:
+        """Store what was made of a segmentation, unless mask or source are gone; it goes when the segmentation goes."""
+        gone = self._gone(self._study(archive, source), masks, source)
+        if gone is not None:
+            return gone
+        row = self._row(archive, beside(seg), content)
+        self._exchange(row, self.outputs.stored_at(row.orthanc_id))
+        receipt = archive.store(content)
+        gone = self._gone(self._study(archive, source), masks, source)
+        if gone is not None:
+            self._undo(archive, row)
+            return gone
+        self._exchange(replace(row, state=StoredState.CURRENT), row)
+        return receipt
 
     def withdraw(self, archive: Archive) -> None:
         """Take back what this job had announced and did not come to an end with: its mask is gone, or another one."""
@@ -119,7 +170,14 @@ class Keeper:
             except ArchiveDamaged:
                 self._take_back(archive, row)
             else:
-                self._made_current(archive, row, self.outputs.stored(row.series_key))
+                self._leave(archive, row)
+
+    def _leave(self, archive: Archive, row: Stored) -> None:
+        if is_beside(row):
+            self.outputs.exchange_stored(replace(row, state=StoredState.CURRENT), row)
+            return
+        known = {each.orthanc_id for each in self.outputs.stored(row.series_key)}
+        self._made_current(archive, row, row, known)
 
     def _key(self, source: Series) -> ArchiveKey:
         """What a SEG is the newest of: its mask series or, where masks are merged, all masks of its source."""
@@ -127,72 +185,58 @@ class Keeper:
             return self.request.series_key
         return ArchiveKey(f"{self.request.study_instance_uid} {source.series_instance_uid}")
 
-    def _gone(self, archive: Archive, masks: Sequence[Series], source: Series, *, changed_too: bool) -> Gone | None:
+    def _study(self, archive: Archive, source: Series) -> dict[ArchiveKey, Series]:
+        """All series of the study of the mask, and of that of its source, as they are now."""
+        uids = {self.request.study_instance_uid, source.study_instance_uid}
+        return {series.key: series for uid in sorted(uids) for series in archive.series_of_study(uid)}
+
+    def _gone(self, study: Mapping[ArchiveKey, Series], masks: Sequence[Series], source: Series) -> Gone | None:
         """Why there is nothing to be stored (any more)."""
         for series in masks:
-            now = _now(archive, series)
+            now = study.get(series.key)
             if now is None:
                 return Gone(reason="deleted", detail="The mask was deleted while it was worked on.")
-            if changed_too and series.key == self.request.series_key and now.version != self.request.version:
-                detail = "The series has changed since; its new version is a job of its own."
-                return Gone(reason="superseded", detail=detail)
-        if _now(archive, source) is None:
+            if series.key == self.request.series_key:
+                if now.version != self.request.version:
+                    detail = "The series has changed since; its new version is a job of its own."
+                    return Gone(reason="superseded", detail=detail)
+            elif now.version != series.version:
+                raise ChangedMeanwhile("Another mask of the same study has changed while this one was worked on")
+        if source.key not in study:
             return Gone(reason="deleted", detail="The images were deleted while the mask was worked on.")
         return None
 
+    def _undo(self, archive: Archive, row: Stored, *, delete: bool = True) -> None:
+        """Take back what was just stored, unless it is another job's as well: the same content came again.
+
+        Parameters
+        ----------
+        delete
+            False where it was there before: another service has told people of it.
+        """
+        there = self.outputs.stored_at(row.orthanc_id)
+        if there is not None and (there.job_id != self.job or there.state is not StoredState.ANNOUNCED):
+            return
+        if delete:
+            self._take_back(archive, row)
+        else:
+            self.outputs.drop_stored(row)
+
     def _take_back(self, archive: Archive, row: Stored) -> None:
-        try:
-            archive.delete_instance(row.orthanc_id)
-        except NotSupported as error:
-            _log.warning("series %s: a SEG that is not wanted any more stays (%s)", row.series_key, error.code)
-        self.outputs.drop_stored(row)
+        Retirer(self.outputs, self.settings.earlier).take_back(archive, row)
 
-    def _retired(self, archive: Archive, old: Stored) -> EarlierOutput | None:
-        """Delete or mark what was stored before, now that a newer one is there; None where it was marked already."""
-        if old.state is StoredState.SUPERSEDED:
-            return None
-        if self.settings.earlier == "versioned":
-            return self._marked(archive, old)
-        if self.settings.earlier == "kept":
-            try:
-                held = archive.find_series(old.series_instance_uid)
-            except NotInArchive:
-                self.outputs.drop_stored(old)
-                return _earlier(old, "deleted")
-            archive.label(held.key, frozenset({SUPERSEDED}), frozenset({SUPERSEDED}))
-            self.outputs.note_stored(replace(old, state=StoredState.SUPERSEDED))
-            return _earlier(old, "superseded")
-        return self._deleted(archive, old)
-
-    def _deleted(self, archive: Archive, old: Stored) -> EarlierOutput:
-        try:
-            self._delete_beside(archive, old)
-            archive.delete_instance(old.orthanc_id)
-        except NotSupported as error:
-            _log.warning("series %s: the SEG before this one stays (%s)", old.series_key, error.code)
-            self.outputs.note_stored(replace(old, state=StoredState.SUPERSEDED))
-            return _earlier(old, "superseded")
-        self.outputs.drop_stored(old)
-        return _earlier(old, "deleted")
-
-    def _marked(self, archive: Archive, old: Stored) -> EarlierOutput:
-        """Put a copy in place of an earlier SEG that says in its description that it is superseded."""
-        try:
-            content = versions.superseded(archive.content(old.orthanc_id))
-        except NotInArchive:  # a person has deleted it, or its copy is there already
-            self.outputs.drop_stored(old)
-            return _earlier(old, "deleted")
-        receipt = archive.store(content)
-        copy = replace(
-            old,
-            orthanc_id=receipt.key,
-            sop_instance_uid=receipt.sop_instance_uid,
-            series_instance_uid=receipt.series_instance_uid,
-            state=StoredState.SUPERSEDED,
-        )
-        self.outputs.note_stored(copy)
-        self._deleted(archive, old)
-        return _earlier(copy, "superseded")
+    def _number(self, segmentation: Segmentation, before: Sequence[Stored], lost: Sequence[Forgotten]) -> int:
+        """Number of a version: one more than the newest, unless it is the newest."""
+        if self.settings.earlier == "replaced":
+            return 1
+        sop_instance_uid = segmentation.sop_instance_uid
+        numbers = [
+            (row.number, row.base_uid == sop_instance_uid and row.state is not StoredState.SUPERSEDED) for row in before
+        ] + [(one.number, one.sop_instance_uid == versions.numbered_uid(sop_instance_uid, one.number)) for one in lost]
+        if not numbers:
+            return 1
+        newest, same = max(numbers)
+        return newest if same else newest + 1
 
 
 def standing(archive: Archive, outputs: Outputs, series_key: ArchiveKey) -> tuple[EarlierOutput, ...]:
@@ -208,38 +252,7 @@ def standing(archive: Archive, outputs: Outputs, series_key: ArchiveKey) -> tupl
         try:
             archive.find_series(row.source_series_uid)
         except NotInArchive:
-            found.append(_earlier(row, "standing, its source is deleted"))
+            found.append(reported(row, "standing, its source is deleted"))
         else:
-            found.append(_earlier(row, "standing"))
+            found.append(reported(row, "standing"))
     return tuple(found)
-
-
-def _beside(seg: ArchiveKey) -> ArchiveKey:
-    """Key under which the ledger remembers what was made of a segmentation."""
-    return ArchiveKey(f"beside {seg}")
-
-
-def _number(before: Sequence[Stored], segmentation: Segmentation) -> int:
-    """Number of a version: one more than the newest, unless it is the newest."""
-    if not before:
-        return 1
-    newest = max(before, key=lambda row: row.number)
-    same = newest.base_uid == segmentation.sop_instance_uid and newest.state is not StoredState.SUPERSEDED
-    return newest.number if same else newest.number + 1
-
-
-def _now(archive: Archive, series: Series) -> Series | None:
-    try:
-        return archive.series(series.key)
-    except NotInArchive:
-        return None
-
-
-def _earlier(row: Stored, state: str) -> EarlierOutput:
-    return EarlierOutput(
-        kind="SEG",
-        sop_instance_uid=row.sop_instance_uid,
-        series_uid=row.series_instance_uid,
-        source_series_uid=row.source_series_uid,
-        state=state,
-    )

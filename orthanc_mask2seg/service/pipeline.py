@@ -43,7 +43,7 @@ from orthanc_mask2seg.service.matching import Found, Matcher
 from orthanc_mask2seg.service.naming import naming_of
 from orthanc_mask2seg.service.reading import template_of
 from orthanc_mask2seg.service.sieve import passes_over
-from orthanc_mask2seg.service.storing import Gone, Keep, NoteBeside, NotesBeside, keep
+from orthanc_mask2seg.service.storing import Gone, Keep, KeepBeside, KeepsBeside, keep
 
 PLANES_OF_OUTPUTS = 300
 """What is made of one segment may take as long as so many planes."""
@@ -335,16 +335,22 @@ def _stored(
         with watch.step("outputs"):
             image = group[0].match.source
             replaced = [one.sop_instance_uid for one in kept.earlier if one.state == "deleted"]
-            beside = store_companions(archive, settings, image, template, kept.content, seg, _noting(task), replaced)
+            keep_beside = _keeping_beside(archive, task, kept.receipt, masks, source)
+            beside = store_companions(archive, settings, image, template, kept.content, seg, keep_beside, replaced)
     digests = tuple(digest_of_mask(planes) for planes in pixels)
     result = _converted(ended, group, (seg, *beside.outputs), watch)
     evidence = (*result.evidence, *beside.evidence)
     return replace(result, mask_sha256=digests, evidence=evidence, earlier=kept.earlier)
 
 
-def _noting(task: Task) -> NoteBeside | None:
-    """Who remembers what is stored beside a segmentation, so that it goes with it."""
-    return task.keep.note_beside if isinstance(task.keep, NotesBeside) else None
+def _keeping_beside(
+    archive: Archive, task: Task, seg: Receipt, masks: Sequence[Series], source: Series
+) -> KeepBeside | None:
+    """Who stores what is made of a segmentation, so that it goes with it."""
+    keeper: object = task.keep
+    if not isinstance(keeper, KeepsBeside):
+        return None
+    return lambda content: keeper.keep_beside(archive, seg.key, content, masks, source)
 
 
 def digest_of_mask(planes: Sequence[StoredArray]) -> str:

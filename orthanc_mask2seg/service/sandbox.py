@@ -286,7 +286,12 @@ class _Exchange:
             return [asdict(each) for each in self._outputs.stored(ArchiveKey(arguments[0]))]
         if what == "announced":
             return [asdict(each) for each in self._outputs.announced(str(arguments[0]))]
-        rows = [Stored.of(row) for row in arguments]
+        if what == "stored_at":
+            found = self._outputs.stored_at(ArchiveKey(arguments[0]))
+            return None if found is None else asdict(found)
+        rows = [Stored.of(row) for row in arguments if row is not None]
+        if what == "exchange_stored":
+            return self._outputs.exchange_stored(rows[0], rows[1] if len(rows) > 1 else None)
         if what == "note_stored":
             return self._outputs.note_stored(*rows)
         if what == "drop_stored":

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from orthanc_mask2seg.core.verify import same_but_for_software
 from orthanc_mask2seg.errors import ArchiveDamaged, NotInArchive, StoreMismatch
-from orthanc_mask2seg.model import ArchiveKey, EarlierOutput, Receipt, Segmentation, Series, Uid
+from orthanc_mask2seg.model import ArchiveKey, EarlierOutput, Receipt, Segmentation, Series
 from orthanc_mask2seg.pacs.port import Archive
 
 
@@ -41,16 +41,18 @@ Keep = Callable[[Archive, Segmentation, Sequence[Series], Series], Kept | Gone]
 """Stores a segmentation of these masks, which lies on this source."""
 
 
-NoteBeside = Callable[[ArchiveKey, ArchiveKey, Uid, Uid], None]
-"""Is told, before it is stored, of what is made beside a segmentation: addresses of both, and its two UIDs."""
+KeepBeside = Callable[[bytes], Receipt | Gone]
+"""Stores what was made of a segmentation, a DICOM file."""
 
 
 @runtime_checkable
-class NotesBeside(Protocol):
-    """A `Keep` that remembers what is stored beside a segmentation."""
+class KeepsBeside(Protocol):
+    """A `Keep` that also stores what is made of a segmentation, and remembers that it goes with it."""
 
-    def note_beside(self, seg: ArchiveKey, key: ArchiveKey, sop_instance_uid: Uid, series_instance_uid: Uid) -> None:
-        """Remember it: it goes when the segmentation goes."""
+    def keep_beside(
+        self, archive: Archive, seg: ArchiveKey, content: bytes, masks: Sequence[Series], source: Series
+    ) -> Receipt | Gone:
+        """Store it, unless mask or source are gone."""
 
 
 def keep(archive: Archive, segmentation: Segmentation, _masks: Sequence[Series], _source: Series) -> Kept:

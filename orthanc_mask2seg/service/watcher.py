@@ -37,7 +37,11 @@ PAGES_PER_TICK = 4
 LOOKS_PER_TICK = 24
 REREAD_SECONDS = 1.0
 """Time between two looks for numbers of the journal that were missing."""
+WITNESS_SECONDS = 30.0
+"""Time between two looks whether the journal still says what it said: it may be that of another database now."""
 SCANNED_PER_TICK = 200
+SCAN_REST = 20.0
+"""After a scan, the archive has so many times its cost in peace, whatever ScanSeconds is."""
 LOOK_SECONDS = 0.4
 """Time between two looks at a series that is arriving."""
 RELAXED_LOOK_SECONDS = 2.0
@@ -102,6 +106,9 @@ class Watcher:
         self._cursor: journal.Cursor | None = None
         self._saved = -1
         self._reread_at = 0.0
+        self._newest: Change | None = None
+        self._witness: Change | None = None
+        self._witness_at = 0.0
         self._unexplained: dict[ArchiveKey, float] = {}
         self._scan: Iterator[Series] | None = None
         self._scanned: set[ArchiveKey] = set()
@@ -164,6 +171,9 @@ class Watcher:
         if self._cursor is None:
             kept = self._ledger.cursor(CURSOR)
             self._cursor = journal.Cursor.at(self._archive.last_change() if kept is None else kept)
+        if now >= self._witness_at:
+            self._witness_at = now + WITNESS_SECONDS
+            self._ask_witness(now)
         for _ in range(PAGES_PER_TICK):
             if self._busy(MOST_PENDING):
                 break
@@ -189,11 +199,27 @@ class Watcher:
         result = journal.read(self._cursor, since, page, now)
         self._cursor = result.cursor
         if result.reset:
-            _log.warning("the journal of Orthanc starts anew: another database? All series are looked through again")
-            self._scan, self._scan_at = None, now
+            self._look_through(now)
+        self._newest = result.changes[-1] if result.changes else self._newest
+        self._witness = self._witness or self._newest
         for change in result.changes:
             self._ring(change, floor, now)
         return page
+
+    def _ask_witness(self, now: float) -> None:
+        """See that an entry still says what it said. Orthanc drops those of what is deleted: they say nothing."""
+        assert self._cursor is not None
+        witness, self._witness = self._witness, self._newest
+        since = (witness.sequence if witness else self._cursor.frontier) - 1
+        found = self._archive.changes(max(since, 0), 1).changes[:1]
+        if witness is None:
+            self._witness = self._newest = self._newest or (found[0] if found else None)
+        elif found and found[0].sequence == witness.sequence and found[0] != witness:
+            self._look_through(now)
+
+    def _look_through(self, now: float) -> None:
+        _log.warning("the journal of Orthanc is another one: another database? All series are looked through again")
+        self._scan, self._scan_at, self._witness, self._newest = None, now, None, None
 
     def _ring(self, change: Change, floor: int, now: float) -> None:
         if change.kind.endswith("Series"):
@@ -283,7 +309,7 @@ class Watcher:
             return
         if self._scan is None:
             unexplained = [k for k, t in self._unexplained.items() if now - t > UNEXPLAINED_SECONDS]
-            early = bool(unexplained) and now - self._scan_started > max(5.0, 20.0 * self._scan_cost)
+            early = bool(unexplained) and now - self._scan_started > max(5.0, SCAN_REST * self._scan_cost)
             if now < self._scan_at and not early:
                 return
             self._unexplained.clear()
@@ -294,7 +320,7 @@ class Watcher:
             for _ in range(SCANNED_PER_TICK):
                 series = next(self._scan, None)
                 if series is None:
-                    self._finish_scan()
+                    self._finish_scan(self._scan_cost + self._clock() - started)
                     break
                 self._scanned_one(series, now)
         except ArchiveError:
@@ -311,9 +337,9 @@ class Watcher:
             look_at = now + self._settings.settle_seconds
             self._pending[series.key] = _Pending(look_at=look_at, fresh=False, floor=0)
 
-    def _finish_scan(self) -> None:
+    def _finish_scan(self, cost: float) -> None:
         self._scan = None
-        self._scan_at = self._scan_started + self._settings.scan_seconds
+        self._scan_at = self._scan_started + max(self._settings.scan_seconds, SCAN_REST * cost)
         for key in self._dispatch.missing(self._scanned, SCANNED_PER_TICK):
             try:
                 self._archive.series(key)

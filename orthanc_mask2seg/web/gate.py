@@ -108,9 +108,10 @@ class Gate:
         shown = headers.get("authorization", "")
         if self._token and shown.lower().startswith(_BEARER):
             address = address_of(request)
-            if self._sessions.held_off(address):
-                return too_often()
-            return None if self._sessions.knows(shown[len(_BEARER) :], address) else _forbidden()
+            guesses_on = self._sessions.held_off(address)
+            if self._sessions.knows(shown[len(_BEARER) :], address):
+                return None
+            return too_often() if guesses_on else _forbidden()
         if method in _READING and ((self._reading and not _PRIVATE.fullmatch(path)) or path in _OPEN):
             return None
         if self._token and self._sessions.lives(request.cookies.get(self._sessions.cookie, "")):

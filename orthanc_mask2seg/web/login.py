@@ -28,11 +28,10 @@ class LoginPages:
     async def log_in(self, request: Request) -> Response:
         """Take the token."""
         address = address_of(request)
-        if self._sessions.held_off(address):
-            return too_often()
+        guesses_on = self._sessions.held_off(address)
         fields = parse_qs((await request.body()).decode("utf-8", "replace"))
         if not self._sessions.knows(fields.get("token", [""])[0], address):
-            return await self._page(wrong=True)
+            return too_often() if guesses_on else await self._page(wrong=True)
         answer = RedirectResponse("/", 303)
         answer.set_cookie(
             self._sessions.cookie,

@@ -15,7 +15,10 @@ SESSION_SECONDS = 12 * 3600
 
 MOST_FAILURES = 5
 FAILURE_SECONDS = 60.0
-"""So many wrong tokens from one address within so many seconds, and it is not listened to until they are older."""
+"""So many wrong tokens from one address within so many seconds, and the next ones are told to wait.
+
+The right one always comes in: behind a proxy all have one address, and a token is too long to be guessed.
+"""
 
 MOST_ADDRESSES = 4096
 """Addresses whose failures are remembered."""
@@ -46,7 +49,7 @@ class Sessions:
         return "__Host-mask2seg" if self.secure else "mask2seg"
 
     def held_off(self, address: str) -> bool:
-        """Whether an address has guessed wrong so often that its tokens are not looked at."""
+        """Whether an address has guessed wrong too often of late."""
         recent = self._failures.get(address, deque())
         while recent and recent[0] < self._clock() - FAILURE_SECONDS:
             recent.popleft()

@@ -128,6 +128,18 @@ def _not_taken_back(keeping: Any) -> None:
     keeping.Keeper.withdraw = lambda _self, _archive: None
 
 
+def _late_host_not_noticed(keeping: Any) -> None:
+    """What was right before the store is taken for right after it, and a row is written over whatever is there."""
+    honest = keeping.Keeper._gone
+
+    def gone(self: Any, study: Any, masks: Any, source: Any) -> Any:
+        found = honest(self, study, masks, source)
+        return None if found is not None and found.reason == "superseded" else found
+
+    keeping.Keeper._gone = gone
+    keeping.Keeper._exchange = lambda self, row, _there: self.outputs.note_stored(row)
+
+
 def _flipped(planes: Any) -> None:
     honest = planes.planes_of_mask
 
@@ -141,14 +153,14 @@ def _flipped(planes: Any) -> None:
 
 
 def _deletes_the_mask(keeping: Any) -> None:
-    honest = keeping.Keeper._deleted
+    honest = keeping.Keeper._retired
 
-    def deleted(self: Any, archive: Any, old: Any) -> Any:
+    def retired(self: Any, archive: Any, old: Any) -> Any:
         for instance in archive.series(self.request.series_key).instance_keys[:1]:
             archive.delete_instance(instance)
         return honest(self, archive, old)
 
-    keeping.Keeper._deleted = deleted
+    keeping.Keeper._retired = retired
 
 
 def _power_cuts_count(daemon: Any) -> None:
@@ -195,6 +207,11 @@ BUGS: dict[str, Bug] = {
         module="orthanc_mask2seg.service.keeping",
         spoil=_not_taken_back,
         options=("--kinds", "study deleted"),
+    ),
+    "late host": Bug(
+        says="a worker that stood still stores what was superseded meanwhile",
+        module="orthanc_mask2seg.service.keeping",
+        spoil=_late_host_not_noticed,
     ),
     "no corrections": Bug(
         says="other pixels in the same instances are no new version",

@@ -92,12 +92,22 @@ class MemoryLedger:
     def announced(self, job_id: str) -> tuple[Stored, ...]:
         return tuple(o for o in self.kept.values() if o.job_id == job_id and o.state is StoredState.ANNOUNCED)
 
+    def stored_at(self, orthanc_id: ArchiveKey) -> Stored | None:
+        return self.kept.get(orthanc_id)
+
+    def exchange_stored(self, row: Stored, instead_of: Stored | None) -> bool:
+        if self.kept.get(row.orthanc_id) != instead_of:
+            return False
+        self.kept[row.orthanc_id] = row
+        return True
+
     def note_stored(self, *stored: Stored) -> None:
         self.kept |= {one.orthanc_id: one for one in stored}
 
     def drop_stored(self, *stored: Stored) -> None:
         for one in stored:
-            self.kept.pop(one.orthanc_id, None)
+            if self.kept.get(one.orthanc_id) == one:
+                del self.kept[one.orthanc_id]
 
 
 @dataclass(slots=True)

@@ -28,7 +28,7 @@ from pydicom import Dataset
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.errors import ArchiveBusy, ArchiveUnreachable, Mask2SegError, NotInArchive
 from orthanc_mask2seg.jobs.engine import Backoff
-from orthanc_mask2seg.jobs.port import JobRequest, RunAgain
+from orthanc_mask2seg.jobs.port import JobRequest, JobState, RunAgain
 from orthanc_mask2seg.model import ArchiveKey, Outcome, OutputReport, Reason, Result, Segmentation, Series
 from orthanc_mask2seg.pacs.memory import MemoryArchive
 from orthanc_mask2seg.pacs.part10 import header_of, identity_of, series_of
@@ -93,13 +93,17 @@ def _first(key: ArchiveKey, content: bytes) -> Series:
 
 @dataclass
 class Shares:
-    """How often something happens at a call; `spared` are places where nobody dies."""
+    """How often something happens at a call; `spared` are places where nobody dies.
+
+    A worker that stands still for longer than its lease has its job taken over, and goes on some time later.
+    """
 
     fault: float = 0.02
     death: float = 0.004
     lost: float = 0.03
     doubled: float = 0.03
     late: float = 0.05
+    still: float = 0.003
     spared: frozenset[str] = frozenset()
 
 
@@ -160,6 +164,7 @@ class Service:
             self.ledger.move_cursor(CURSOR, 0)  # what is older than the service is found by the scan alone
         self.life = 0
         self.entries: dict[int, tuple[str, float]] = {}
+        self.working: dict[greenlet, Entry] = {}
         self.start()
 
     def start(self) -> None:
@@ -180,6 +185,15 @@ class Service:
         self.world.faults["death"] += 1
         self.world.spawn(self.start, self.world.dice.choice([0.1, 1.0, 6.0]))
 
+    def stand_still(self) -> None:
+        """Let another worker take over the job of this one, which goes on later."""
+        entry = self.working.get(getcurrent())
+        if entry is None or entry.job.state is not JobState.RUNNING:
+            return
+        self.world.faults["worker stands still"] += 1
+        self.jobs.put_back(entry, entry.job.request, 0.0, fault=False)
+        self.world.sleep(self.world.dice.uniform(1.0, 30.0))
+
     def _watch(self, archive: Any, ledger: Any, jobs: Any) -> None:
         try:
             watcher = Watcher(archive, ledger, jobs, SETTINGS, sieve, lambda: self.world.now)
@@ -199,10 +213,18 @@ class Service:
             return
 
     def _do(self, run: Any, ledger: Any, entry: Entry, life: int) -> None:
-        request = entry.job.request
-        answer = self._answer(run, request, entry)
+        request, attempt = entry.job.request, entry.job.attempts
+        self.working[getcurrent()] = entry
+        try:
+            answer = self._answer(run, request, entry)
+        finally:
+            del self.working[getcurrent()]
         if life != self.life:
             raise Dead
+        if entry.job.attempts != attempt or entry.job.state is not JobState.RUNNING:  # it was taken over meanwhile
+            if not isinstance(answer, RunAgain):
+                note_end(ledger, request, answer)
+            return
         if isinstance(answer, RunAgain):
             fault = bool(answer.why.get("fault"))
             self.jobs.put_back(entry, answer.request or request, answer.delay_seconds, fault=fault)
@@ -266,6 +288,10 @@ class Door:
             raise Dead
         if world.calm:
             return
+        if world.shares.still and world.dice.random() < world.shares.still:
+            service.stand_still()
+            if service.life != self._life:
+                raise Dead
         roll = world.dice.random()
         if roll < world.shares.death and where not in world.shares.spared:
             service.die()

@@ -145,3 +145,10 @@ def test_destinations_that_cannot_be_are_said(tmp_path: Path) -> None:
         loaded(tmp_path, Destinations=[peer, peer])
     with pytest.raises(ConfigurationError, match="DicomwebUrl"):
         loaded(tmp_path, Destinations=[peer], DicomwebUrl="http://x")
+
+
+def test_a_token_that_could_be_guessed_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="fewer than 16 characters") as told:
+        config.load(environ={"MASK2SEG_SERVICE_TOKEN": "secret"})
+    assert "secret" not in str(told.value)
+    assert config.load(environ={"MASK2SEG_SERVICE_TOKEN": "s" * 16}).service_token == "s" * 16

@@ -40,14 +40,14 @@ def test_enable_is_all_that_it_takes(tmp_path):
 
 
 def test_what_the_site_says_goes_before(tmp_path):
-    (tmp_path / "secret").write_text("shared\n")
+    (tmp_path / "secret").write_text("shared by the two of them\n")
     section = {"Enable": True, "OrthancUsername": "a", "State": "here", "ServiceTokenFile": "secret", "Workers": 3}
     wanted, settings = told({"Mask2Seg": section}, tmp_path)
     assert settings.orthanc_authorization == ""
     assert settings.orthanc_username == "a"
     assert settings.state == str(tmp_path / "here")
     assert settings.workers == 3
-    assert wanted.token == settings.service_token == "shared"
+    assert wanted.token == settings.service_token == "shared by the two of them"
 
 
 def test_the_environment_counts_here_too(tmp_path):

@@ -1,105 +1,16 @@
 """Storing for the service, with the real pipeline on an archive in memory: corrected masks, deletions, sudden ends."""
 
-import io
-
 import pytest
-from builders import Grid, blob, same_points, segments_of, study, to_bytes
-from pydicom import dcmread
+from builders import Grid, blob, study, to_bytes
+from house import SECOND, THIRD, House, Killed, delete, holds, killed
 
-from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.errors import ArchiveDamaged, NotSupported
-from orthanc_mask2seg.jobs.ledger import SqlLedger
-from orthanc_mask2seg.jobs.port import JobRequest, StoredState
-from orthanc_mask2seg.pacs.memory import MemoryArchive
-from orthanc_mask2seg.service.worker import make_runner
-
-SECOND = blob(Grid(), centre=(0.4, 0.6, 0.3))
-THIRD = blob(Grid(), centre=(0.6, 0.3, 0.7))
-
-
-class Killed(BaseException):
-    """kill -9, as far as the ledger and the archive can tell."""
-
-
-class Archive(MemoryArchive):
-    """Calls back at named moments: before and after a store, before a deletion."""
-
-    def __init__(self):
-        super().__init__()
-        self.moments = {}
-        self.labels = {}
-
-    def _now(self, moment):
-        act = self.moments.pop(moment, None)
-        if act is not None:
-            act()
-
-    def store(self, content):
-        self._now("before store")
-        receipt = super().store(content)
-        self._now("after store")
-        return receipt
-
-    def delete_instance(self, instance):
-        self._now("before delete")
-        super().delete_instance(instance)
-        self._now("after delete")
-
-    def label(self, series, labels, among):
-        assert labels <= among
-        self.labels[series] = labels
-        return True
-
-
-class House:
-    def __init__(self, folder, **settings):
-        folder.mkdir(exist_ok=True)
-        self.archive, self.ledger, self.settings = Archive(), SqlLedger(folder), Settings(**settings)
-        self.made = study()
-        for instance in (*self.made.image, *self.made.mask):
-            self.archive.add(to_bytes(instance))
-        self.mask_key = self.archive.find_series(self.made.mask[0].SeriesInstanceUID).key
-        self.image_key = self.archive.find_series(self.made.image[0].SeriesInstanceUID).key
-
-    def correct(self, labels):
-        for instance in study(labels=labels).mask:
-            self.archive.add(to_bytes(instance))
-
-    def request(self, **more):
-        series = self.archive.series(self.mask_key)
-        return JobRequest(
-            series_key=series.key,
-            series_instance_uid=series.series_instance_uid,
-            study_instance_uid=series.study_instance_uid,
-            version=series.version,
-            rested=True,
-            **more,
-        )
-
-    def run(self, request=None):
-        return make_runner(self.archive, self.ledger, self.settings)(request or self.request())
-
-    def segs(self):
-        found = [s for s in self.archive.all_series() if s.modality == "SEG"]
-        return [dcmread(io.BytesIO(self.archive.content(key))) for s in found for key in s.instance_keys]
-
-    def looks(self):
-        return sorted((str(seg.SeriesDescription), str(seg.ContentLabel)) for seg in self.segs())
-
-    def states(self):
-        return sorted(row.state for row in self.ledger.stored(self.mask_key))
+from orthanc_mask2seg.jobs.port import StoredState
 
 
 @pytest.fixture
 def house(tmp_path):
     return House(tmp_path)
-
-
-def holds(seg, labels):
-    buffer = io.BytesIO()
-    seg.save_as(buffer)
-    [found] = segments_of(buffer.getvalue()).values()
-    return same_points(found, Grid().points(labels)[1])
 
 
 def test_a_corrected_mask_replaces_and_says_so(house):
@@ -199,10 +110,6 @@ def test_a_sudden_end_heals_when_the_job_runs_again(tmp_path, earlier, moment):
     assert house.states() == calm.states()
 
 
-def killed():
-    raise Killed
-
-
 @pytest.mark.parametrize("moment", ["after store", "before delete", "after delete"])
 def test_a_sudden_end_heals_though_the_mask_has_changed_again(house, moment):
     """The interrupted version is never asked for again, and must not stay beside the next one."""
@@ -218,11 +125,6 @@ def test_a_sudden_end_heals_though_the_mask_has_changed_again(house, moment):
     [seg] = house.segs()
     assert holds(seg, THIRD)
     assert house.states() == ["current"]
-
-
-def delete(house, *keys):
-    for key in keys:
-        house.archive.delete(key)
 
 
 @pytest.mark.parametrize("moment", ["before store", "after store"])

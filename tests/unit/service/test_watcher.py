@@ -1,5 +1,6 @@
 """The watcher, with the clock and the archive in the hand of the test."""
 
+import itertools
 import logging
 import threading
 
@@ -197,6 +198,53 @@ def test_another_database_is_looked_through_at_once(scene, caplog):
     scene.pass_time(5)
     assert scene.asked == [("mask", False)]
     assert "another database" in caplog.text
+
+
+def test_another_database_with_a_longer_journal_is_looked_through_soon(scene, caplog):
+    """A copy from elsewhere is put in place of the database: its numbers go on, and it holds what ours never told."""
+    scene.index.put("ct", 10)
+    scene.pass_time(module.WITNESS_SECONDS + 5)
+    scene.index.held.clear()
+    scene.index.journal.clear()
+    scene.index.silent = True
+    scene.index.put("ct", 10)
+    scene.index.put("mask", 10)
+    scene.index.silent = False
+    for number in range(60):
+        scene.index.put(f"other {number}", 1)
+    scene.pass_time(module.WITNESS_SECONDS + 10)
+    assert ("mask", False) in scene.asked
+    assert "another database" in caplog.text
+
+
+def test_a_change_that_orthanc_has_dropped_with_its_series_is_no_other_database(scene, caplog):
+    scene.index.put("ct", 10)
+    scene.index.put("mask", 10)
+    scene.pass_time(module.WITNESS_SECONDS + 5)
+    scene.index.put("later", 3)
+    scene.index.delete("mask")
+    scene.index.journal = [change for change in scene.index.journal if not change.key.startswith("mask")]
+    scene.pass_time(2 * module.WITNESS_SECONDS)
+    assert "another database" not in caplog.text
+
+
+def test_a_scan_that_costs_much_is_not_repeated_at_once(scene, monkeypatch):
+    """An archive of a hundred thousand series is not to be read all day."""
+    scans = []
+
+    def all_series():
+        scans.append(scene.now)
+        for series in type(scene.index).all_series(scene.index):
+            scene.now += 5
+            yield series
+
+    scene.index.put("ct", 10)
+    scene.index.put("mask", 10)
+    monkeypatch.setattr(scene.index, "all_series", all_series)
+    scene.pass_time(1000)
+    gaps = [after - before for before, after in itertools.pairwise(scans)]
+    assert len(gaps) >= 3
+    assert min(gaps) >= 10 * module.SCAN_REST, "two series of 5 s each"
 
 
 def test_a_refused_mask_is_tried_again_when_its_source_arrives(scene):

@@ -96,7 +96,8 @@ def test_guessing_is_held_off(browser: TestClient, way: str) -> None:
 
     assert [guess("wrong") for _ in range(sessions.MOST_FAILURES)] == [403] * sessions.MOST_FAILURES
     assert guess("wrong") == 429
-    assert guess(TOKEN) == 429, "the right one too: else guessing would go on"
+    assert guess(TOKEN) in {200, 303}, "who has the right one is not locked out by others behind the same proxy"
+    assert guess("wrong") == 429
 
 
 def test_failures_are_forgotten_and_bounded() -> None:
