@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from orthanc_mask2seg import __version__, logs
-from orthanc_mask2seg.cli import convert, demo, doctor, jobs, measure, serve
+from orthanc_mask2seg.cli import backfill, convert, demo, doctor, jobs, measure, serve
 
 app = typer.Typer(
     name="mask2seg",
@@ -31,6 +31,7 @@ app.command()(serve.watch)
 app.command()(serve.work)
 app.command()(convert.convert)
 app.command()(convert.explain)
+app.command()(backfill.backfill)
 app.command()(measure.measure)
 app.command()(demo.demo)
 app.command()(doctor.doctor)
