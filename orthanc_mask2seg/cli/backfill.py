@@ -45,8 +45,8 @@ def backfill(
     state, that does the work. Exit code 0 when every mask has its answer, a refusal too; 4 when some have failed, 130
     when it was interrupted.
 
-    Examples
-    --------
+    For example:
+
     mask2seg backfill --dry-run -c orthanc.json
 
     mask2seg backfill --since 2024-01-01 -c orthanc.json

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from rich.text import Text
 
 from orthanc_mask2seg import config
 from orthanc_mask2seg.cli.answers import faults, finish, inert, print_json
-from orthanc_mask2seg.cli.options import ConfigOption, JsonOption, settings_of
+from orthanc_mask2seg.cli.options import ConfigOption, JobArgument, JsonOption, settings_of
 from orthanc_mask2seg.errors import ConfigurationError
 from orthanc_mask2seg.model import Result
 
@@ -27,14 +26,16 @@ if TYPE_CHECKING:
 
 _JOB_ID_LENGTH = 24
 
-app = typer.Typer(help="What the service has done, and what it waits for.", no_args_is_help=False)
+app = typer.Typer(no_args_is_help=False)
 
 
 @app.callback(invoke_without_command=True)
 def _jobs(context: typer.Context, config_file: ConfigOption = None, as_json: JsonOption = False) -> None:
     """What the service has done, and what it waits for.
 
-    Example: mask2seg jobs list -c orthanc.json
+    For example:
+
+    mask2seg jobs list -c orthanc.json
     """
     if context.invoked_subcommand is None:
         jobs_list(config_file=config_file, as_json=as_json)
@@ -48,7 +49,9 @@ def jobs_list(
 ) -> None:
     """List jobs, newest first.
 
-    Example: mask2seg jobs list -c orthanc.json --limit 200
+    For example:
+
+    mask2seg jobs list -c orthanc.json --limit 200
     """
     with faults(as_json=as_json), _history(settings_of(config_file, None)) as history:
         jobs = history.list(limit=limit)
@@ -56,24 +59,16 @@ def jobs_list(
         if as_json:
             print_json({"jobs": [_document(job, undone) for job in jobs]})
             return
-        table = Table(
-            Column("id", no_wrap=True, min_width=_JOB_ID_LENGTH), "state", "outcome", "reason", "mask series", "detail"
-        )
-        for job in jobs:
-            result = job.result or job.error or {}
-            state = "undone" if job.id in undone else job.state
-            cells = (job.id, state, result.get("outcome", ""), result.get("reason") or result.get("code") or "")
-            table.add_row(
-                *(Text(inert(str(c))) for c in (*cells, job.request.series_instance_uid, result.get("detail", "")))
-            )
-        Console().print(table)
+        Console().print(_listed(jobs, undone))
 
 
 @app.command("show")
-def jobs_show(job_id: str, config_file: ConfigOption = None, as_json: JsonOption = False) -> None:
+def jobs_show(job_id: JobArgument, config_file: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show one job with its evidence.
 
-    Example: mask2seg jobs show 5a1f0c7e9b2d4f6081a3c5e7 -c orthanc.json
+    For example:
+
+    mask2seg jobs show 5a1f0c7e9b2d4f6081a3c5e7 -c orthanc.json
     """
     with faults(as_json=as_json), _history(settings_of(config_file, None)) as history:
         job = _job(history, job_id)
@@ -81,14 +76,16 @@ def jobs_show(job_id: str, config_file: ConfigOption = None, as_json: JsonOption
         if as_json:
             print_json(document)
         else:
-            Console().print(Text(json.dumps(document, indent=2, ensure_ascii=True)))
+            _show_job(job, document, Console())
 
 
 @app.command("retry")
-def jobs_retry(job_id: str, config_file: ConfigOption = None, as_json: JsonOption = False) -> None:
+def jobs_retry(job_id: JobArgument, config_file: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Run a job again, also one that was undone.
 
-    Example: mask2seg jobs retry 5a1f0c7e9b2d4f6081a3c5e7 -c orthanc.json
+    For example:
+
+    mask2seg jobs retry 5a1f0c7e9b2d4f6081a3c5e7 -c orthanc.json
     """
     with faults(as_json=as_json), _history(settings_of(config_file, None)) as history:
         new_id = history.retry(job_id)
@@ -100,7 +97,7 @@ def jobs_retry(job_id: str, config_file: ConfigOption = None, as_json: JsonOptio
 
 @app.command("undo")
 def jobs_undo(
-    job_id: str,
+    job_id: JobArgument,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     config_file: ConfigOption = None,
     as_json: JsonOption = False,
@@ -110,7 +107,9 @@ def jobs_undo(
     The mask is not converted again by itself, until it changes or somebody asks for it (jobs retry). What somebody has
     changed since is not deleted (exit code 3), and copies that were sent to other archives stay there.
 
-    Example: mask2seg jobs undo 5a1f0c7e9b2d4f6081a3c5e7 -c orthanc.json
+    For example:
+
+    mask2seg jobs undo 5a1f0c7e9b2d4f6081a3c5e7 -c orthanc.json
     """
     with faults(as_json=as_json), ExitStack() as stack:
         if as_json and not yes:
@@ -141,6 +140,55 @@ def jobs_undo(
             print_json(planned.document())
         else:
             typer.echo("Deleted. The mask is not converted again by itself; mask2seg jobs retry does it.")
+
+
+def _listed(jobs: Sequence[Job], undone: dict[str, float]) -> Table:
+    table = Table(
+        Column("id", no_wrap=True, min_width=_JOB_ID_LENGTH), "state", "outcome", "reason", "mask series", "detail"
+    )
+    for job in jobs:
+        result = job.result or job.error or {}
+        state = "undone" if job.id in undone else job.state
+        cells = (job.id, state, result.get("outcome", ""), result.get("reason") or result.get("code") or "")
+        table.add_row(
+            *(Text(inert(str(c))) for c in (*cells, job.request.series_instance_uid, result.get("detail", "")))
+        )
+    return table
+
+
+def _show_job(job: Job, document: dict[str, Any], console: Console) -> None:
+    """A job for people: what was asked, what became of it, and the evidence."""
+    result = job.result or job.error or {}
+    reason = f" ({result['reason']})" if result.get("reason") else ""
+    lines = {
+        "job": job.id,
+        "state": f"undone at {document['undone']}" if "undone" in document else str(job.state),
+        "mask series": job.request.series_instance_uid,
+        "asked by": f"{job.request.origin}, {_moment(job.created_at)}; started {job.attempts} times",
+        "last news": _moment(job.updated_at),
+        "outcome": f"{result.get('outcome', '')}{reason}",
+        "detail": str(result.get("detail") or ""),
+        "hint": str(result.get("hint") or ""),
+        "source series": str(result.get("source_series_uid") or ""),
+        "segments": "\n".join(
+            f"{s['number']} {s['label']}: {s['voxels']:,} voxels" for s in result.get("segments", ())
+        ),
+        "outputs": "\n".join(f"{o['kind']}: {_where(o)}" for o in result.get("outputs", ())),
+        "evidence": "\n".join(result.get("evidence", ())),
+    }
+    grid = Table.grid(Column(style="bold"), Column(overflow="fold"), padding=(0, 2))
+    for name, text in lines.items():
+        if text:
+            grid.add_row(name, Text(inert(text)))
+    console.print(grid)
+
+
+def _where(output: dict[str, Any]) -> str:
+    return str(next((output[n] for n in ("path", "attachment", "orthanc_id", "resource") if output.get(n)), ""))
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(sep=" ", timespec="seconds")
 
 
 def _agreed() -> bool:
@@ -192,5 +240,5 @@ def _document(job: Job, undone: dict[str, float]) -> dict[str, Any]:
     """A job, and when it was undone."""
     document = job.document()
     if job.id in undone:
-        document["undone"] = datetime.fromtimestamp(undone[job.id], UTC).isoformat(timespec="seconds")
+        document["undone"] = _moment(undone[job.id])
     return document
