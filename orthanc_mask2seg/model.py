@@ -448,6 +448,14 @@ def _candidate_document(candidate: Candidate) -> dict[str, Any]:
     }
 
 
+_WORST = (Outcome.FAILED, Outcome.REFUSED, Outcome.CONVERTED, Outcome.SKIPPED)
+
+
+def worst(results: Sequence[Result]) -> Outcome:
+    """The outcome of several results: the worst of them; skipped only where all are."""
+    return min((result.outcome for result in results), key=_WORST.index)
+
+
 def results_document(results: Sequence[Result]) -> dict[str, Any]:
     """One document for one result, `{"results": [...]}` for several."""
     documents = [result.document() for result in results]

@@ -21,6 +21,7 @@ from orthanc_mask2seg.model import Candidate, Outcome, Result, results_document
 EXIT_USAGE = 2
 EXIT_REFUSED = 3
 EXIT_FAILED = 4
+EXIT_INTERRUPTED = 130
 _EXIT = {Outcome.CONVERTED: 0, Outcome.SKIPPED: 0, Outcome.REFUSED: EXIT_REFUSED, Outcome.FAILED: EXIT_FAILED}
 
 

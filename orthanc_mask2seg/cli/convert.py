@@ -28,8 +28,8 @@ def convert(
 ) -> None:
     """Convert a mask series of the PACS, or folders without a PACS.
 
-    Examples
-    --------
+    For example:
+
     mask2seg convert 1.2.840.113619.2.5.1 -c orthanc.json
 
     mask2seg convert --mask liver/ --mask tumour/ --source ct/ -o liver_and_tumour.dcm
@@ -54,7 +54,9 @@ def explain(
 ) -> None:
     """Show what would happen and why: the evidence for each decision. Stores nothing.
 
-    Example: mask2seg explain --mask liver/ --source ct/
+    For example:
+
+    mask2seg explain --mask liver/ --source ct/
     """
     with faults(as_json=as_json):
         settings = _trusting(settings_of(config_file, None), trust_order=trust_order)

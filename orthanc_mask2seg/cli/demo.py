@@ -18,7 +18,12 @@ def demo(
     timeout: Annotated[float, typer.Option(help="Longest wait for each SEG, in seconds.", min=1)] = 60.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Put a synthetic chest CT and its mask into the PACS, wait for the SEG, and say where to look."""
+    """Put a synthetic chest CT and its mask into the PACS, wait for the SEG, and say where to look.
+
+    For example:
+
+    mask2seg demo -c orthanc.json --count 1
+    """
     with faults(as_json=as_json):
         settings = settings_of(config_file, None)
         from orthanc_mask2seg.demo import run

@@ -31,7 +31,9 @@ def doctor(
 
     Stores nothing. Exit code 3 when there are errors, 4 when the PACS cannot be asked.
 
-    Example: mask2seg doctor 2.25.324838456605791252458993072132235989631 -c orthanc.json
+    For example:
+
+    mask2seg doctor 2.25.324838456605791252458993072132235989631 -c orthanc.json
     """
     with faults(as_json=as_json):
         settings = settings_of(config_file, None)

@@ -21,12 +21,19 @@ if TYPE_CHECKING:
     from orthanc_mask2seg.outputs.measured import Measured
 
 
+def _presets() -> list[str]:
+    from orthanc_mask2seg.outputs.presets import PRESETS
+
+    return [*PRESETS]
+
+
 def measure(
     series: Annotated[str | None, typer.Argument(help="Orthanc id or SeriesInstanceUID of a segmentation.")] = None,
     seg: Annotated[Path | None, typer.Option("--seg", help="SEG file, ours or anybody's.")] = None,
     source: Annotated[Path | None, typer.Option("--source", help="Folder of the images that it was made on.")] = None,
     preset: Annotated[
-        str | None, typer.Option("--preset", help="slicer, ibsi-a ... ibsi-e; see docs/outputs.md.")
+        str | None,
+        typer.Option("--preset", help="slicer, ibsi-a ... ibsi-e; see docs/outputs.md.", autocompletion=_presets),
     ] = None,
     engine: Annotated[
         str | None, typer.Option("--engine", help="z-rad or pyradiomics, as installed; see docs/outputs.md.")
@@ -39,8 +46,8 @@ def measure(
 
     Stores nothing.
 
-    Examples
-    --------
+    For example:
+
     mask2seg measure --seg seg.dcm --source ct/ --csv features.csv
 
     mask2seg measure 2.25.324838456605791252458993072132235989631 -c orthanc.json --json

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orthanc_mask2seg import config
+from orthanc_mask2seg.errors import Mask2SegError
 
 if TYPE_CHECKING:
     from orthanc_mask2seg.pacs.orthanc_rest import OrthancArchive
@@ -20,10 +22,37 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 TrustOption = Annotated[
     bool, typer.Option("--trust-order", help="Pair slices that have no positions by InstanceNumber.")
 ]
+
+
+def _outputs(incomplete: str) -> list[str]:
+    """How a list of outputs may go on."""
+    from orthanc_mask2seg.outputs.kinds import OutputKind
+
+    *before, _last = incomplete.split(",")
+    words = [str(kind) for kind in OutputKind if str(kind) not in {*before, str(OutputKind.SEG)}]
+    return [",".join([*before, word]) for word in words]
+
+
+def _jobs(incomplete: str) -> list[str]:
+    """Ids of the newest jobs, where the configuration lies where people call it orthanc.json."""
+    from orthanc_mask2seg.jobs.reader import JobReader
+
+    with suppress(Mask2SegError):
+        settings = config.load(path if (path := Path("orthanc.json")).exists() else None)
+        with closing(JobReader(Path(settings.state), settings.database_url)) as history:
+            return [job.id for job in history.list(limit=200) if job.id.startswith(incomplete)]
+    return []
+
+
 ToOption = Annotated[
     str | None,
-    typer.Option("--to", help="Outputs beside the SEG, with commas: sr, csv, json, rtstruct, nrrd, nifti, ..."),
+    typer.Option(
+        "--to",
+        help="Outputs beside the SEG, with commas: sr, csv, json, rtstruct, nrrd, nifti, ...",
+        autocompletion=_outputs,
+    ),
 ]
+JobArgument = Annotated[str, typer.Argument(help="Id of a job: see mask2seg jobs list.", autocompletion=_jobs)]
 StateOption = Annotated[Path | None, typer.Option("--state", help="Folder of all state of the service.")]
 
 

@@ -143,6 +143,19 @@ class OrthancArchive(Archive, Journal):
                 return
             since += PAGE - OVERLAP
 
+    def count_series(self) -> int | None:
+        """How many series it holds."""
+        document = self._http.index("its statistics", lambda client: client.get_statistics())
+        with understood("its statistics"):
+            return int(document["CountSeries"])
+
+    def study_date(self, series: Series) -> str | None:
+        """StudyDate of the study of a series."""
+        key = checked_id(series.study_key)
+        record = self._http.index("a study", lambda client: client.get_studies_id(key))
+        with understood("a study"):
+            return str(record["MainDicomTags"].get("StudyDate") or "")
+
     def series(self, key: ArchiveKey) -> Series:
         """The series with that Orthanc identifier."""
         checked_id(key)

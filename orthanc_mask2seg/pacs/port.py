@@ -84,6 +84,14 @@ class Archive(Protocol):
 
     # What follows is a courtesy: an archive that cannot do it does nothing.
 
+    def count_series(self) -> int | None:
+        """How many series it holds; None where it cannot tell without looking through them."""
+        return None
+
+    def study_date(self, series: Series) -> str | None:  # noqa: ARG002
+        """StudyDate of the study of a series as its index has it, '' for none; None where the files have to say."""
+        return None
+
     def label(self, series: ArchiveKey, labels: frozenset[str], among: frozenset[str]) -> bool:  # noqa: ARG002
         """Give a series exactly these labels among those that are ours; False where the archive has no labels."""
         return False

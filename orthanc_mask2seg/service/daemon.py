@@ -58,6 +58,7 @@ def serve(
     embedded: bool = False,
     watches: bool = True,
     works: bool = True,
+    as_json: bool = False,
 ) -> None:
     """Serve until a signal, or `stop`, says otherwise.
 
@@ -73,6 +74,8 @@ def serve(
     watches, works
         The parts of the service: the watcher with the status page, and the workers. Each alone needs a database that
         it shares with the other.
+    as_json
+        Tell the address of the status page as a JSON document, once it serves.
 
     Raises
     ------
@@ -131,7 +134,8 @@ def serve(
     if watches:
         thread.start()
         engine.forget_after(settings.history_days, ledger, stop)
-    sys.stdout.write(_address(settings, page) if embedded else _banner(settings, page, watches=watches, works=works))
+    told = embedded or as_json
+    sys.stdout.write(_address(settings, page) if told else _banner(settings, page, watches=watches, works=works))
     sys.stdout.flush()
     with _signals(stop):
         stop.wait()

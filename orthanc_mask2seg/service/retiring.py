@@ -63,6 +63,19 @@ class Retirer:
             _log.warning("series %s: a SEG that is not wanted any more stays (%s)", row.series_key, error.code)
         self.outputs.drop_stored(row)
 
+    def delete(self, archive: Archive, row: Stored) -> None:
+        """Delete it for good.
+
+        Raises
+        ------
+        Edited
+            Somebody has changed it, and it stays.
+        NotSupported
+            The archive deletes nothing.
+        """
+        self._delete(archive, row)
+        self.outputs.drop_stored(row)
+
     def _labelled(self, archive: Archive, old: Stored) -> EarlierOutput:
         try:
             held = archive.find_series(old.series_instance_uid)

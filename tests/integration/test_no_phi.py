@@ -130,7 +130,7 @@ def everything_about(server: OrthancServer) -> list[bytes]:
 def said_by_the_command_line(service: Service, uids: list[str]) -> list[bytes]:
     found = []
     for words in (
-        ["jobs", "list"], ["doctor"],
+        ["jobs", "list"], ["doctor"], ["backfill", "--dry-run"],
         *(["explain", uid] for uid in (uids[1], uids[7])), ["convert", uids[0], "--json"],
         ["jobs", "show", uids[-1]],
     ):  # fmt: skip

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy
 from typer.testing import CliRunner
 
 from orthanc_mask2seg import cli, config
@@ -17,7 +18,7 @@ from orthanc_mask2seg.jobs.port import Job, JobRequest, JobState
 from orthanc_mask2seg.model import ArchiveKey, Uid
 from tests.builders import study, to_bytes
 
-COMMANDS = [("list",), ("show", "a1b2"), ("retry", "a1b2")]
+COMMANDS = [("list",), ("show", "a1b2"), ("retry", "a1b2"), ("undo", "a1b2", "--yes")]
 
 
 def invoke(*words: object) -> Any:
@@ -54,6 +55,11 @@ def test_job_ids_are_never_cut(state: Path, monkeypatch: pytest.MonkeyPatch) -> 
     jobs = tuple(Job(id=f"{n}" * 24, request=request, state=JobState.FAILED, error=error) for n in range(3))
 
     class Reader:
+        engine = sqlalchemy.create_engine("sqlite://")
+
+        def close(self) -> None:
+            pass
+
         def __init__(self, _state: Path, _url: str) -> None:
             pass
 

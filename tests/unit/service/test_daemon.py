@@ -50,11 +50,10 @@ def settings(tmp_path):
 
 
 @contextmanager
-def serving(settings, archive):
+def serving(settings, archive, **more):
     stop = threading.Event()
-    thread = threading.Thread(
-        target=daemon.serve, args=(settings,), kwargs={"archive": archive, "start_page": page.start, "stop": stop}
-    )
+    kwargs = {"archive": archive, "start_page": page.start, "stop": stop, **more}
+    thread = threading.Thread(target=daemon.serve, args=(settings,), kwargs=kwargs)
     thread.start()
     try:
         wait_for(lambda: answers(settings.status_port))
@@ -100,6 +99,12 @@ def outcomes(settings):
 def content(archive):
     [series] = segs(archive)
     return archive.content(series.instance_keys[0])
+
+
+def test_machines_are_told_the_address_as_a_document(settings, capsys):
+    with serving(settings, MemoryArchive(), as_json=True):
+        pass
+    assert json.loads(capsys.readouterr().out) == {"serving": f"http://127.0.0.1:{settings.status_port}"}
 
 
 def test_a_mask_becomes_one_seg_however_often_the_service_starts(settings, capsys):
