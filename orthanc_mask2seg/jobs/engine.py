@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 
 from orthanc_mask2seg.errors import Mask2SegError
-from orthanc_mask2seg.jobs import retention
+from orthanc_mask2seg.jobs import retention, rows
 from orthanc_mask2seg.jobs.database import address, connect, is_embedded, is_passing, lock, prepare
 from orthanc_mask2seg.jobs.lanes import Lanes
 from orthanc_mask2seg.jobs.lease import Lease
@@ -157,6 +157,7 @@ class Engine:
         if not self._workers:
             DBOS.listen_queues([])
         DBOS.launch()
+        rows.index_by_state(self._history.engine)
         self._lanes = Lanes(self._history.engine)
         if not self._embedded:
             self._heart = Heart(self._history.engine, self.executor, pulse=self._pulse)
@@ -230,6 +231,10 @@ class Engine:
     def count(self, *states: JobState) -> int:
         """How many jobs are in these states."""
         return self._history.count(*states)
+
+    def oldest(self, *states: JobState) -> float | None:
+        """When the oldest job in these states was asked for, s since 1970."""
+        return self._history.oldest(*states)
 
     def retry(self, job_id: str) -> str:
         """Run an ended job again, or a waiting one at once, and return its id."""

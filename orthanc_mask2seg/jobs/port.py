@@ -155,6 +155,9 @@ class Jobs(Protocol):
     def count(self, *states: JobState) -> int:
         """How many jobs are in these states."""
 
+    def oldest(self, *states: JobState) -> float | None:
+        """When the oldest job in these states was asked for, s since 1970; None where there is none."""
+
     def retry(self, job_id: str) -> str:
         """Run an ended job again, or a waiting one at once, and return its id.
 

@@ -110,9 +110,13 @@ class History:
 
     def list(self, limit: int = 50, offset: int = 0, states: Sequence[JobState] = ()) -> tuple[Job, ...]:
         """The history, newest first; of all states where none is named."""
-        found = self._client.list_workflows(
-            status=_names(states), name=WORKFLOW, limit=limit, offset=offset, sort_desc=True
-        )
+        if states:
+            found = self._client.list_workflows(
+                status=_names(states), name=WORKFLOW, limit=limit, offset=offset, sort_desc=True
+            )
+        else:
+            names = rows.newest(self.engine, WORKFLOW, _names(()), limit, offset)
+            found = self._client.list_workflows(workflow_ids=list(names), sort_desc=True) if names else []
         jobs: dict[str, Job] = {}
         for status in found:
             job = _job(status)
@@ -122,6 +126,10 @@ class History:
     def count(self, *states: JobState) -> int:
         """How many jobs are in these states."""
         return rows.count(self.engine, WORKFLOW, _names(states))
+
+    def oldest(self, *states: JobState) -> float | None:
+        """When the oldest job in these states was asked for, s since 1970."""
+        return rows.oldest(self.engine, WORKFLOW, _names(states))
 
     def retry(self, job_id: str) -> str:
         """Run an ended job again, or a waiting one at once, and return its id.

@@ -21,6 +21,41 @@ def table(engine: sa.Engine) -> sa.TableClause:
     return sa.table("workflow_status", *(sa.column(name) for name in columns), schema=schema)
 
 
+def index_by_state(engine: sa.Engine) -> None:
+    """See that jobs of one state are found, newest first, without reading all others: DBOS has no index for it."""
+    name = f"{SCHEMA}.workflow_status" if engine.dialect.name == "postgresql" else "workflow_status"
+    words = f"CREATE INDEX IF NOT EXISTS mask2seg_jobs_by_state ON {name} (name, status, created_at)"
+    with engine.begin() as connection:
+        connection.execute(sa.text(words))
+
+
+def newest(engine: sa.Engine, name: str, statuses: Sequence[str], limit: int, offset: int) -> tuple[str, ...]:
+    """Names of attempts in these states, the newest first, by the index of when they were asked for.
+
+    Nearly all are in one of so many states, which no index by state helps to find: SQLite would sort them all.
+    """
+    rows = table(engine)
+    kind, status = sa.func.coalesce(rows.c.name, ""), sa.func.coalesce(rows.c.status, "")
+    query = (
+        sa.select(rows.c.workflow_uuid)
+        .where(kind == name, status.in_(statuses))
+        .order_by(rows.c.created_at.desc())
+        .limit(limit)
+        .offset(offset)
+    )
+    with engine.connect() as connection:
+        return tuple(workflow_id for (workflow_id,) in connection.execute(query))
+
+
+def oldest(engine: sa.Engine, name: str, statuses: Sequence[str]) -> float | None:
+    """When the oldest attempt in these states was asked for, s since 1970."""
+    rows = table(engine)
+    query = sa.select(sa.func.min(rows.c.created_at)).where(rows.c.status.in_(statuses), rows.c.name == name)
+    with engine.connect() as connection:
+        found = connection.execute(query).scalar()
+    return None if found is None else found / 1000
+
+
 def count(engine: sa.Engine, name: str, statuses: Sequence[str]) -> int:
     """How many attempts are in these states."""
     rows = table(engine)

@@ -98,8 +98,11 @@ def _not_ours(headers: Mapping[str, str]) -> str:
     return ""
 
 
-def _status_page(_request: Request, service: Service, _found: re.Match[str]) -> Response:
-    return _forwarded(service.ask("GET", "/"))
+def _status_page(request: Request, service: Service, _found: re.Match[str]) -> Response:
+    query = {"offset": request.query["offset"]} if request.query.get("offset", "").isdecimal() else {}
+    if request.query.get("state") in STATES:
+        query["state"] = request.query["state"]
+    return _forwarded(service.ask("GET", "/" + ("?" + urlencode(query) if query else "")))
 
 
 def _style(_request: Request, service: Service, _found: re.Match[str]) -> Response:
@@ -110,8 +113,8 @@ def _style_of_pages(_request: Request, _service: Service, _found: re.Match[str])
     return Response(200, pages.STYLE.encode(), CSS)
 
 
-def _health(_request: Request, service: Service, _found: re.Match[str]) -> Response:
-    return _forwarded(service.ask("GET", "/healthz"))
+def _health(_request: Request, service: Service, found: re.Match[str]) -> Response:
+    return _forwarded(service.ask("GET", f"/{found[1]}"))
 
 
 def _jobs(request: Request, service: Service, _found: re.Match[str]) -> Response:
@@ -158,7 +161,7 @@ _ROUTES = (
     ("GET", "/", _status_page),
     ("GET", "/style.css", _style),
     ("GET", "/job.css", _style_of_pages),
-    ("GET", "/healthz", _health),
+    ("GET", "/(health|healthz|readyz|metrics)", _health),
     ("GET", "/jobs", _jobs),
     ("GET", f"/(jobs)/({JOB})", _state),
     ("GET", f"/jobs/({JOB})/outputs/([A-Z]{{2,8}})", _output),

@@ -6,7 +6,6 @@ import ipaddress
 import socket
 import threading
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import jinja2
@@ -16,24 +15,26 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orthanc_mask2seg.errors import ConfigurationError
-from orthanc_mask2seg.jobs.port import Job, JobState
-from orthanc_mask2seg.service.orders import Orders
+from orthanc_mask2seg.errors import ConfigurationError, StateError
+from orthanc_mask2seg.jobs.port import JobState
 from orthanc_mask2seg.service.status import Page, ServiceState
+from orthanc_mask2seg.web import views
 from orthanc_mask2seg.web.gate import Gate, KnownHosts, SmallBodies
 from orthanc_mask2seg.web.login import LoginPages
+from orthanc_mask2seg.web.metrics import CONTENT_TYPE, metrics_of
 from orthanc_mask2seg.web.orders import AsciiJson, OrderPages
 from orthanc_mask2seg.web.sessions import Sessions
 
 SHOWN = 100
 REFRESH_SECONDS = 5
+LONGEST_NUMBER = 9
 STOP_SECONDS = 2.0
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -142,12 +143,17 @@ def create_app(state: ServiceState, *, loopback: bool = True, names: Sequence[st
         routes=[
             Route("/", pages.index),
             Route("/style.css", pages.style),
+            Route("/health", pages.health_page),
             Route("/healthz", pages.health),
+            Route("/readyz", pages.ready),
+            Route("/metrics", pages.metrics),
             Route("/login", logins.form),
             Route("/login", logins.log_in, methods=["POST"]),
             Route("/logout", logins.log_out, methods=["POST"]),
             Route("/jobs", pages.jobs),
+            Route("/jobs/{job_id}.html", pages.job),
             Route("/jobs/{job_id}", orders.job),
+            Route("/jobs/{job_id}/retry", pages.retry, methods=["POST"]),
             Route("/jobs/{job_id}/outputs/{kind}", orders.output),
             Route("/series/{key}", orders.series),
             Route("/series/{key}/convert", orders.convert_series, methods=["POST"]),
@@ -186,10 +192,38 @@ class _Pages:
         self.templates = jinja2.Environment(
             loader=jinja2.PackageLoader("orthanc_mask2seg.web"), autoescape=True, undefined=jinja2.StrictUndefined
         )
-        self.templates.filters["inert"] = inert
+        self.templates.filters["inert"] = views.inert
 
-    async def index(self, _request: Request) -> Response:
-        return HTMLResponse(await run_in_threadpool(self._index))
+    async def index(self, request: Request) -> Response:
+        state, offset = request.query_params.get("state", ""), request.query_params.get("offset", "0")
+        if not offset.isdecimal() or len(offset) > LONGEST_NUMBER or (state and state not in set(JobState)):
+            return AsciiJson({"error": "offset is a number, state is a state of a job"}, 400)
+        return HTMLResponse(await run_in_threadpool(self._index, state, int(offset)))
+
+    async def job(self, request: Request) -> Response:
+        page = await run_in_threadpool(self._job, request.path_params["job_id"], may_ask=bool(self._state.token))
+        return AsciiJson({"error": "no such job"}, 404) if page is None else HTMLResponse(page)
+
+    async def retry(self, request: Request) -> Response:
+        job_id = request.path_params["job_id"]
+        try:
+            await run_in_threadpool(self._state.jobs.retry, job_id)
+        except StateError:
+            return AsciiJson({"error": "no such job"}, 404)
+        if "text/html" in request.headers.get("accept", ""):
+            return RedirectResponse(f"../{job_id}.html", 303)
+        return AsciiJson({"id": job_id, "url": f"jobs/{job_id}"}, 202)
+
+    async def health_page(self, _request: Request) -> Response:
+        return HTMLResponse(await run_in_threadpool(self._health_page))
+
+    async def ready(self, _request: Request) -> Response:
+        """Whether it can take in masks now, for who starts and replaces it."""
+        status = (await run_in_threadpool(self._health))["status"]
+        return AsciiJson({"ready": status == "ok", "status": status}, 200 if status == "ok" else 503)
+
+    async def metrics(self, _request: Request) -> Response:
+        return Response(await run_in_threadpool(metrics_of, self._state), media_type=CONTENT_TYPE)
 
     async def style(self, _request: Request) -> Response:
         source = await run_in_threadpool(self.templates.get_template, "style.css")
@@ -225,43 +259,59 @@ class _Pages:
             "watcher": watcher.document(),
         }
 
-    def _index(self) -> str:
-        return self.templates.get_template("index.html").render(
-            refresh=REFRESH_SECONDS,
-            archive=self._state.archive,
-            version=self._state.version,
+    def _index(self, state: str, offset: int) -> str:
+        states = [JobState(state)] if state else []
+        jobs = self._state.jobs.list(SHOWN, offset, states)
+        newer, older = views.neighbours(state, offset, len(jobs), SHOWN)
+        private = bool(self._state.token)
+        return self._rendered(
+            "index.html",
+            page="jobs",
+            refresh=0 if offset else REFRESH_SECONDS,
             health=self._health(),
-            rows=[
-                _row(job, self._state.orders, private=bool(self._state.token)) for job in self._state.jobs.list(SHOWN)
-            ],
+            rows=[views.row_of(job, self._state.orders, private=private) for job in jobs],
+            state=state,
+            states=[str(each) for each in JobState],
+            offset=offset,
+            newer=newer,
+            older=older,
         )
 
-    def _row(self, job: Job) -> dict[str, Any]:
-        return _row(job, self._state.orders, private=bool(self._state.token))
+    def _job(self, job_id: str, *, may_ask: bool) -> str | None:
+        job = self._state.jobs.get(job_id)
+        if job is None:
+            return None
+        shown = views.job_of(job, self._state.orders)
+        ended = job.state not in {JobState.WAITING, JobState.RUNNING}
+        return self._rendered(
+            "job.html",
+            page="job",
+            root="../",
+            refresh=0 if ended else REFRESH_SECONDS,
+            job=shown,
+            private=bool(self._state.token),
+            may_ask=may_ask and ended,
+        )
 
+    def _health_page(self) -> str:
+        watcher, jobs = self._state.watcher(), self._state.jobs
+        oldest = jobs.oldest(JobState.WAITING)
+        charts = [
+            ("Jobs in the history", views.bars_of({str(each): jobs.count(each) for each in JobState})),
+            ("Ended since the start", views.bars_of(watcher.outcomes)),
+            ("Passed over as no mask since the start", views.bars_of(watcher.passed_over)),
+        ]
+        return self._rendered(
+            "health.html",
+            page="health",
+            refresh=REFRESH_SECONDS,
+            health=self._health(),
+            since=views.moment(watcher.since),
+            oldest=views.moment(oldest) if oldest else "",
+            free=views.free_space(self._state.state),
+            charts=charts,
+        )
 
-def _row(job: Job, orders: Orders, *, private: bool) -> dict[str, Any]:
-    answer = job.result or job.error or {}
-    outcome = str(answer.get("outcome", "")) if job.state in {JobState.DONE, JobState.FAILED} else str(job.state)
-    waits = orders.waits_for_images(job)
-    return {
-        "id": job.id,
-        "kind": "waiting" if waits else outcome,
-        "outcome": "waiting for images" if waits else outcome,
-        "reason": answer.get("reason") or "",
-        "detail": answer.get("detail") or "",
-        "series": job.request.series_instance_uid,
-        "created": _moment(job.created_at),
-        "updated": _moment(job.updated_at),
-        "attempts": job.attempts,
-        "outputs": list(dict.fromkeys(str(o["kind"]) for o in answer.get("outputs") or ())) if private else [],
-    }
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, tz=UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def inert(text: object) -> str:
-    """Text without characters that steer a terminal, a log or the direction of writing."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
+    def _rendered(self, name: str, **values: Any) -> str:
+        known = {"root": "", "archive": self._state.archive, "version": self._state.version}
+        return self.templates.get_template(name).render(**known | values)

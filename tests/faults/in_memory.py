@@ -144,6 +144,9 @@ class MemoryJobs:
     def count(self, *states: JobState) -> int:
         return len(self.list(len(self.entries), states=states))
 
+    def oldest(self, *states: JobState) -> float | None:
+        return min((job.created_at for job in self.list(len(self.entries), states=states)), default=None)
+
     def retry(self, job_id: str) -> str:
         entry = self.entries.get(job_id)
         if entry is None:

@@ -12,7 +12,8 @@ from orthanc_mask2seg.jobs.port import Job, JobRequest, JobState, Seen, Verdict
 from orthanc_mask2seg.pacs.memory import MemoryArchive
 from orthanc_mask2seg.service.orders import Orders, Steps
 from orthanc_mask2seg.service.status import Counters, ServiceState
-from orthanc_mask2seg.web.page import create_app, inert, start
+from orthanc_mask2seg.web.page import create_app, start
+from orthanc_mask2seg.web.views import inert
 from tests.builders import study
 from tests.faults.in_memory import MemoryLedger
 from tests.unit.outputs.made import converted
@@ -39,6 +40,13 @@ class Jobs:
 
     def count(self, *states):
         return len(self.list(10_000, states=states))
+
+    def oldest(self, *states):
+        return min((one.created_at for one in self.list(10_000, states=states)), default=None)
+
+    def retry(self, job_id):
+        self.retried = job_id
+        return job_id
 
 
 def waits(*jobs):
