@@ -12,7 +12,7 @@ GET := $(PYTHON) scripts/get_debian.py
 DEBIAN := .state/debian
 
 .DEFAULT_GOAL := help
-.PHONY: audit bench faults faults-bugs format fuzz help hostile lint lock docs pictures run simulation soak test test-all \
+.PHONY: audit bench dist faults faults-bugs format fuzz help hostile lint lock docs pictures run simulation soak test test-all \
 	test-all-parts test-browser test-parts venv
 
 help: ## this list
@@ -94,6 +94,9 @@ simulation: venv ## N=100000 histories of the service in memory (SEED=1)
 
 docs: venv ## write the generated pages of docs/
 	$(BIN)/python scripts/make_docs.py
+
+dist: venv ## build the wheel and the sdist into dist/
+	$(BIN)/python -m hatchling build
 
 format: venv ## mend the style
 	$(BIN)/ruff check --fix .

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from orthanc_mask2seg.cli.answers import faults
-from orthanc_mask2seg.cli.options import ConfigOption, JsonOption, StateOption, settings_of
+from orthanc_mask2seg import config
+from orthanc_mask2seg.cli.answers import faults, inert
+from orthanc_mask2seg.cli.options import ConfigOption, JsonOption, StateOption, orthanc_of, settings_of
+from orthanc_mask2seg.errors import Mask2SegError
+
+FIRST_LOOK_SECONDS = 5.0
+"""Longest wait for an answer of the PACS before the service starts: it waits for its PACS anyway."""
 
 
 def serve(
@@ -30,7 +37,9 @@ def serve(
         if embedded:
             child.serve(page.start)
             return
-        daemon.serve(settings_of(config_file, state), start_page=page.start, as_json=as_json)
+        settings = settings_of(config_file, state)
+        _first_look(settings)
+        daemon.serve(settings, start_page=page.start, as_json=as_json)
 
 
 def watch(config_file: ConfigOption = None, state: StateOption = None, as_json: JsonOption = False) -> None:
@@ -44,7 +53,9 @@ def watch(config_file: ConfigOption = None, state: StateOption = None, as_json: 
         from orthanc_mask2seg.service import daemon
         from orthanc_mask2seg.web import page
 
-        daemon.serve(settings_of(config_file, state), start_page=page.start, works=False, as_json=as_json)
+        settings = settings_of(config_file, state)
+        _first_look(settings)
+        daemon.serve(settings, start_page=page.start, works=False, as_json=as_json)
 
 
 def work(config_file: ConfigOption = None, state: StateOption = None, as_json: JsonOption = False) -> None:
@@ -58,3 +69,21 @@ def work(config_file: ConfigOption = None, state: StateOption = None, as_json: J
         from orthanc_mask2seg.service import daemon
 
         daemon.serve(settings_of(config_file, state), watches=False, as_json=as_json)
+
+
+def _first_look(settings: config.Settings) -> None:
+    """At the first start on a state folder, say on stderr what `mask2seg doctor` finds wrong with the PACS."""
+    from orthanc_mask2seg.service import doctor
+    from orthanc_mask2seg.service.workers import has_memory
+
+    if has_memory(settings) or settings.dicomweb is not None:
+        return
+    patient = replace(settings, timeout_seconds=min(settings.timeout_seconds, FIRST_LOOK_SECONDS), status_port=0)
+    with suppress(Mask2SegError), orthanc_of(patient) as archive:  # the service says by itself that it has no PACS
+        report = doctor.examine(archive, patient)
+        wrong = [finding for finding in report.pacs if not finding.ok]
+        for finding in wrong:
+            said = f"{finding.level}: {finding.sentence} {finding.check.remedy} ({finding.check.code})"
+            typer.echo(inert(said), err=True)
+        typer.echo(f"First start with Orthanc {inert(report.orthanc)}: {len(wrong)} of {len(report.pacs)} checks of "
+                   "mask2seg doctor have something to say.", err=True)  # fmt: skip

@@ -16,7 +16,7 @@ from typing import Any
 
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.core.detect import passed_over_by_index
-from orthanc_mask2seg.errors import ArchiveDenied, ArchiveUnreachable, Mask2SegError, NotInArchive
+from orthanc_mask2seg.errors import ArchiveDenied, ArchiveUnreachable, InternalError, Mask2SegError, NotInArchive
 from orthanc_mask2seg.jobs.port import Job, JobRequest, Jobs, JobState, Ledger, Seen, Verdict
 from orthanc_mask2seg.model import Outcome, Series
 from orthanc_mask2seg.pacs.port import Archive
@@ -167,6 +167,8 @@ class Backfill:
                 continue
             except Mask2SegError as error:
                 _count_fault(tally, series, error)
+            except Exception:  # noqa: BLE001 - one file of ten thousand must not end the survey of the others
+                tally.count(series.series_instance_uid, Outcome.FAILED, InternalError.code)
 
     def convert(self, tally: Tally, jobs: Jobs) -> None:
         """Ask for a job for every mask that is new, and wait for all of them."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from orthanc_server import OrthancServer
+from postgres_server import PostgresServer
 
 from tests.builders import study, to_bytes
 from tests.integration.test_serve import PROGRAM, Pacs, Service, until
@@ -108,6 +109,23 @@ def test_beside_a_service_that_does_the_work(service: Service, pacs: Pacs) -> No
         assert service.end() == 0
     assert (document["matched"], document["refused"]) == (GOOD, LOST)
     assert segs_per_study(pacs) == [1] * GOOD
+
+
+def test_on_a_postgresql_it_is_one_more_host(
+    tmp_path: Path, orthanc: OrthancServer, pacs: Pacs, shared_postgres: PostgresServer
+) -> None:
+    """Beside a service that works on the same database."""
+    secret = tmp_path / "database"
+    secret.write_text(shared_postgres.create_database())
+    service = Service(tmp_path, orthanc, PartialRestSeconds=1.0, DatabaseUrlFile=str(secret))
+    service.start()
+    try:
+        document = run(service, "--json")
+    finally:
+        assert service.end() == 0
+    assert (document["matched"], document["refused"]) == (GOOD, LOST)
+    assert segs_per_study(pacs) == [1] * GOOD
+    assert run(service, "--json")["before"] == GOOD + LOST
 
 
 def test_what_cannot_be_is_said(service: Service, orthanc: OrthancServer) -> None:

@@ -187,6 +187,22 @@ def test_killed_in_the_middle_it_forgets_and_repeats_nothing(service: Service, o
     assert len(pacs.segs()) == len(studies)
 
 
+def test_the_first_start_says_what_the_doctor_finds(tmp_path: Path, orthanc: OrthancServer) -> None:
+    """Once for a state folder."""
+    service = Service(tmp_path, orthanc)
+    found = subprocess.run(
+        [PROGRAM, "doctor", "--json", "-c", service.configuration], capture_output=True, text=True, check=False
+    ).stdout
+    wrong = [one for one in json.loads(found)["pacs"] if one["level"] != "ok" and not one["code"].startswith("service")]
+    assert wrong
+    for _ in range(2):
+        service.start()
+        assert service.end() == 0
+    said = service.said()
+    assert said.count("First start with Orthanc") == 1
+    assert all(said.count(f"({one['code']})") == 1 for one in wrong), said
+
+
 def test_orthanc_comes_later(service: Service, orthanc: OrthancServer) -> None:
     """The service starts without its PACS, says so, and goes on when it comes."""
     pacs, made = Pacs(orthanc), study()

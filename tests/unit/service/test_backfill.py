@@ -119,6 +119,17 @@ def test_one_series_that_cannot_be_looked_at_stops_nothing_but_a_pacs_that_is_aw
         work_on(house, look=look).survey(Tally(dry_run=True))
 
 
+def test_a_defect_on_one_file_does_not_end_the_survey_of_the_others(house, monkeypatch):
+    def stumble(*_words):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(backfill, "run", stumble)
+    tally = Tally(dry_run=True)
+    work_on(house).survey(tally)
+    assert tally.document()["reasons"]["failed"] == {"internal_error": 1}
+    assert tally.series == 2
+
+
 def test_what_a_person_has_undone_stays_undone(house):
     jobs = Jobs(house)
     work_on(house).convert(Tally(dry_run=False), jobs)
