@@ -64,22 +64,21 @@ class Keeper:
         there = self.outputs.stored_at(row.orthanc_id)
         current = there is not None and there.state is StoredState.CURRENT
         held = held_at(archive, segmentation, row.orthanc_id) if current else None
-        anothers = False
+        ours = there is not None
         if held is None:
             self._exchange(row, there)
             held = store(archive, segmentation)
-            anothers = there is None and not held[0].created
             there = row
         gone = self._gone(self._study(archive, source), masks, source)
         if gone is not None:
-            self._undo(archive, row, delete=not anothers)
+            self._undo(archive, row, gone, sent=held[0].created, ours=ours)
             self.withdraw(archive)
             return gone
         known = {*(each.orthanc_id for each in before), row.orthanc_id}
         receipt, content = held
-        ours = tuple(each.row(key) for each in lost if each.sha256)
+        proven = tuple(each.row(key) for each in lost if each.sha256)
         earlier = self._made_current(
-            archive, replace(row, sha256=digest_at(row.orthanc_id, content)), there, known, ours
+            archive, replace(row, sha256=digest_at(row.orthanc_id, content)), there, known, proven
         )
         return earlier if isinstance(earlier, Gone) else Kept(receipt=receipt, content=content, earlier=earlier)
 
@@ -143,11 +142,12 @@ class Keeper:
         if gone is not None:
             return gone
         row = self._row(archive, beside(seg), content)
-        self._exchange(row, self.outputs.stored_at(row.orthanc_id))
+        there = self.outputs.stored_at(row.orthanc_id)
+        self._exchange(row, there)
         receipt = archive.store(content)
         gone = self._gone(self._study(archive, source), masks, source)
         if gone is not None:
-            self._undo(archive, row)
+            self._undo(archive, row, gone, sent=receipt.created, ours=there is not None)
             return gone
         self._exchange(replace(row, state=StoredState.CURRENT), row)
         return receipt
@@ -206,24 +206,27 @@ class Keeper:
             return Gone(reason="deleted", detail="The images were deleted while the mask was worked on.")
         return None
 
-    def _undo(self, archive: Archive, row: Stored, *, delete: bool = True) -> None:
+    def _undo(self, archive: Archive, row: Stored, gone: Gone, *, sent: bool, ours: bool) -> None:
         """Take back what was just stored, unless it is another job's as well: the same content came again.
 
         Parameters
         ----------
-        delete
-            False where it was there before: another service has told people of it.
+        sent
+            It was not there before.
+        ours
+            It was announced by this job before, so it may have been there because of it. Else what was there is another
+            service's, which has told people of it: a deletion that came afterwards does not undo that.
         """
         there = self.outputs.stored_at(row.orthanc_id)
-        if there is not None and (there.job_id != self.job or there.state is not StoredState.ANNOUNCED):
-            return
-        if delete:
-            self._take_back(archive, row)
-        else:
+        unsettled = there is None or (there.job_id == self.job and there.state is StoredState.ANNOUNCED)
+        deleted = gone.reason == "deleted"
+        if (unsettled and (sent or ours or not deleted)) or (deleted and sent):
+            Retirer(self.outputs, self.settings.earlier).take_back(archive, row, there)
+        elif unsettled:
             self.outputs.drop_stored(row)
 
     def _take_back(self, archive: Archive, row: Stored) -> None:
-        Retirer(self.outputs, self.settings.earlier).take_back(archive, row)
+        Retirer(self.outputs, self.settings.earlier).take_back(archive, row, row)
 
     def _number(self, segmentation: Segmentation, before: Sequence[Stored], lost: Sequence[Forgotten]) -> int:
         """Number of a version: one more than the newest, unless it is the newest."""

@@ -53,15 +53,21 @@ class Retirer:
             self.outputs.drop_stored(old)
             return reported(old, "edited")
 
-    def take_back(self, archive: Archive, row: Stored) -> None:
-        """Delete what is not wanted after all."""
+    def take_back(self, archive: Archive, row: Stored, there: Stored | None) -> None:
+        """Delete what is not wanted after all.
+
+        Parameters
+        ----------
+        there
+            What the ledger said of its address.
+        """
         try:
-            self._delete(archive, row)
+            self._delete(archive, row, there)
         except Edited:
             pass
         except NotSupported as error:
             _log.warning("series %s: a SEG that is not wanted any more stays (%s)", row.series_key, error.code)
-        self.outputs.drop_stored(row)
+        self.outputs.drop_stored(row if there is None else there)
 
     def delete(self, archive: Archive, row: Stored) -> None:
         """Delete it for good.
@@ -73,7 +79,7 @@ class Retirer:
         NotSupported
             The archive deletes nothing.
         """
-        self._delete(archive, row)
+        self._delete(archive, row, row)
         self.outputs.drop_stored(row)
 
     def _labelled(self, archive: Archive, old: Stored) -> EarlierOutput:
@@ -90,7 +96,7 @@ class Retirer:
         try:
             _checked(archive, old)
             self._delete_beside(archive, old)
-            self._delete(archive, old)
+            self._delete(archive, old, old)
         except NotSupported as error:
             _log.warning("series %s: the SEG before this one stays (%s)", old.series_key, error.code)
             self.outputs.note_stored(replace(old, state=StoredState.SUPERSEDED))
@@ -98,21 +104,21 @@ class Retirer:
         self.outputs.drop_stored(old)
         return reported(old, "deleted")
 
-    def _delete(self, archive: Archive, row: Stored) -> None:
-        """Delete it; put it back where another job has stored the very same since this one last looked.
+    def _delete(self, archive: Archive, row: Stored, before: Stored | None) -> None:
+        """Delete it; put it back where another job has stored the very same since the ledger was asked `before`.
 
         No archive knows a deletion that is bound to a condition, and the host may have stood still before it.
         """
         content = _checked(archive, row)
         archive.delete_instance(row.orthanc_id)
         there = self.outputs.stored_at(row.orthanc_id)
-        if content is not None and there is not None and there != row and there.state is not StoredState.SUPERSEDED:
+        if content is not None and there is not None and there != before and there.state is not StoredState.SUPERSEDED:
             archive.store(content)
 
     def _delete_beside(self, archive: Archive, seg: Stored) -> None:
         """Delete what was made of a segmentation that goes; files beside its series go by themselves."""
         for row in self.outputs.stored(beside(seg.orthanc_id)):
-            self.take_back(archive, row)
+            self.take_back(archive, row, row)
 
     def _copied(self, archive: Archive, old: Stored) -> EarlierOutput:
         """Put a copy in place of an earlier SEG that says in its description that it is superseded."""

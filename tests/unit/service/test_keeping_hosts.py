@@ -262,3 +262,33 @@ def test_a_host_that_wakes_up_amid_a_deletion_puts_back_what_came_again(house):
     [seg] = current(house)
     assert holds(seg, blob(Grid()))
     assert house.states() == ["current"]
+
+
+def test_a_host_that_wakes_up_after_its_job_was_done_and_the_study_deleted_brings_nothing_back(house):
+    late = house.request()
+
+    def meanwhile():
+        assert house.run(late)["outcome"] == "converted"
+        delete(house, *(series.key for series in house.archive.all_series()))
+
+    house.archive.moments["before store"] = meanwhile
+    assert house.run(late)["reason"] == "deleted"
+    assert list(house.archive.all_series()) == []
+
+
+def test_two_hosts_of_one_job_of_which_one_never_wakes_up_leave_nothing_of_an_old_version(house):
+    """The one has stored and is gone for good; the other finds it there, and the mask corrected."""
+    late = house.request()
+
+    def meanwhile():
+        house.archive.moments["after store"] = killed
+        with pytest.raises(Killed):
+            house.run(late)
+        house.correct(SECOND)
+
+    house.archive.moments["before store"] = meanwhile
+    assert house.run(late)["reason"] == "superseded"
+    house.run()
+    [seg] = house.segs()
+    assert holds(seg, SECOND)
+    assert house.states() == ["current"]
