@@ -68,6 +68,7 @@ class Keeper:
         if held is None:
             self._exchange(row, there)
             held = store(archive, segmentation)
+            self._remember(row)
             there = row
         gone = self._gone(self._study(archive, source), masks, source)
         if gone is not None:
@@ -100,6 +101,11 @@ class Keeper:
         """Write it down in place of what was read."""
         if not self.outputs.exchange_stored(row, there):
             raise ChangedMeanwhile("Another worker has stored at the same place meanwhile")
+
+    def _remember(self, row: Stored) -> None:
+        """See that it is still written down: who took this job over may have taken it back before it was stored."""
+        if self.outputs.stored_at(row.orthanc_id) is None:
+            self.outputs.exchange_stored(row, None)
 
     def _made_current(
         self,
@@ -145,6 +151,7 @@ class Keeper:
         there = self.outputs.stored_at(row.orthanc_id)
         self._exchange(row, there)
         receipt = archive.store(content)
+        self._remember(row)
         gone = self._gone(self._study(archive, source), masks, source)
         if gone is not None:
             self._undo(archive, row, gone, sent=receipt.created, ours=there is not None)

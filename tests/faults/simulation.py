@@ -224,6 +224,8 @@ class Service:
         if entry.job.attempts != attempt or entry.job.state is not JobState.RUNNING:  # it was taken over meanwhile
             if not isinstance(answer, RunAgain):
                 note_end(ledger, request, answer)
+            elif entry.job.state is not JobState.RUNNING:
+                self.jobs.put_back(entry, answer.request or request, answer.delay_seconds, fault=True)
             return
         if isinstance(answer, RunAgain):
             fault = bool(answer.why.get("fault"))

@@ -7,7 +7,7 @@ from builders import Grid, blob, study, to_bytes
 from house import SECOND, THIRD, House, Killed, delete, holds, killed
 from pydicom import dcmread
 
-from orthanc_mask2seg.errors import ChangedMeanwhile, StoreMismatch
+from orthanc_mask2seg.errors import ArchiveUnreachable, ChangedMeanwhile, StoreMismatch
 
 MOMENTS = ["before store", "after store", "before delete", "after delete"]
 MODES = ["replaced", "kept", "versioned"]
@@ -289,6 +289,29 @@ def test_two_hosts_of_one_job_of_which_one_never_wakes_up_leave_nothing_of_an_ol
     house.archive.moments["before store"] = meanwhile
     assert house.run(late)["reason"] == "superseded"
     house.run()
+    [seg] = house.segs()
+    assert holds(seg, SECOND)
+    assert house.states() == ["current"]
+
+
+def test_a_late_store_that_is_followed_by_a_fault_is_taken_back_by_the_next_attempt(house, monkeypatch):
+    late = house.request()
+    honest = house.archive.series_of_study
+
+    def away(_study):
+        raise ArchiveUnreachable
+
+    def meanwhile():
+        house.correct(SECOND)
+        assert house.run(late)["reason"] == "superseded"
+        house.run()
+        monkeypatch.setattr(house.archive, "series_of_study", away)
+
+    house.archive.moments["before store"] = meanwhile
+    with pytest.raises(ArchiveUnreachable):
+        house.run(late)
+    monkeypatch.setattr(house.archive, "series_of_study", honest)
+    assert house.run(late)["reason"] == "superseded"
     [seg] = house.segs()
     assert holds(seg, SECOND)
     assert house.states() == ["current"]
