@@ -21,7 +21,7 @@ JOB = r"[0-9a-f]{24}"
 ENDS = {"CSV": "csv", "JSON": "json", "NRRD": "seg.nrrd", "NIFTI": "nii.gz", "PREVIEW": "png"}
 LARGEST_BODY = 64 << 10
 STATES = frozenset({"waiting", "running", "done", "failed", "quarantined"})
-HTML, CSS = "text/html; charset=utf-8", "text/css; charset=utf-8"
+HTML, CSS, SCRIPT = "text/html; charset=utf-8", "text/css; charset=utf-8", "text/javascript; charset=utf-8"
 JSON, TEXT = "application/json", "text/plain"
 
 _SAFE = {
@@ -31,6 +31,12 @@ _SAFE = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+
+_LIVE = {
+    **_SAFE,
+    "Content-Security-Policy": f"{_SAFE['Content-Security-Policy']}; script-src 'self'; connect-src 'self'",
+}
+"""Of the pages of the service, which a script of ours keeps up to date."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +111,8 @@ def _status_page(request: Request, service: Service, _found: re.Match[str]) -> R
     return _forwarded(service.ask("GET", "/" + ("?" + urlencode(query) if query else "")))
 
 
-def _style(_request: Request, service: Service, _found: re.Match[str]) -> Response:
-    return _forwarded(service.ask("GET", "/style.css"))
+def _asset(_request: Request, service: Service, found: re.Match[str]) -> Response:
+    return _forwarded(service.ask("GET", f"/{found[1]}"))
 
 
 def _style_of_pages(_request: Request, _service: Service, _found: re.Match[str]) -> Response:
@@ -159,7 +165,7 @@ def _convert(request: Request, service: Service, found: re.Match[str]) -> Respon
 
 _ROUTES = (
     ("GET", "/", _status_page),
-    ("GET", "/style.css", _style),
+    ("GET", r"/(style\.css|live\.js)", _asset),
     ("GET", "/job.css", _style_of_pages),
     ("GET", "/(health|healthz|readyz|metrics)", _health),
     ("GET", "/jobs", _jobs),
@@ -181,9 +187,9 @@ def _wants_json(headers: Mapping[str, str]) -> bool:
 def _forwarded(reply: Reply) -> Response:
     """Answer what the service said; of what it may be, only what we know to be harmless."""
     kind = reply.content_type.split(";")[0].strip()
-    known = {"text/html": HTML, "text/css": CSS, JSON: JSON}.get(kind, TEXT)
+    known = {"text/html": HTML, "text/css": CSS, "text/javascript": SCRIPT, JSON: JSON}.get(kind, TEXT)
     if reply.status == 200:
-        return Response(200, reply.body, known)
+        return Response(200, reply.body, known, _LIVE if known == HTML else _SAFE)
     status = reply.status if reply.status in _PASSED_ON else 502
     return Response(status, _ascii(reply.body), known if known == JSON else TEXT)
 

@@ -34,8 +34,8 @@ REFRESH_SECONDS = 5
 LONGEST_NUMBER = 9
 STOP_SECONDS = 2.0
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
@@ -143,6 +143,7 @@ def create_app(state: ServiceState, *, loopback: bool = True, names: Sequence[st
         routes=[
             Route("/", pages.index),
             Route("/style.css", pages.style),
+            Route("/live.js", pages.script),
             Route("/health", pages.health_page),
             Route("/healthz", pages.health),
             Route("/readyz", pages.ready),
@@ -228,6 +229,10 @@ class _Pages:
     async def style(self, _request: Request) -> Response:
         source = await run_in_threadpool(self.templates.get_template, "style.css")
         return Response(source.render(), media_type="text/css")
+
+    async def script(self, _request: Request) -> Response:
+        source = await run_in_threadpool(self.templates.get_template, "live.js")
+        return Response(source.render(), media_type="text/javascript")
 
     async def health(self, _request: Request) -> Response:
         document = await run_in_threadpool(self._health)

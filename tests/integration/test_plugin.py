@@ -114,7 +114,12 @@ def check_pages(server: PluginOrthanc, mask: str) -> None:
     status = server.ask("GET", "/")
     assert "converted" in status.text
     assert 'href="style.css"' in status.text
+    assert "script-src 'self'" in status.headers["Content-Security-Policy"]
     assert server.ask("GET", "/style.css").headers["Content-Type"].startswith("text/css")
+    assert server.ask("GET", "/live.js").headers["Content-Type"].startswith("text/javascript")
+    assert "reachable" in server.ask("GET", "/health").text
+    assert server.ask("GET", "/readyz").json()["ready"]
+    assert "mask2seg_archive_reachable 1.0" in server.ask("GET", "/metrics").text
     assert len(server.ask("GET", "/jobs?limit=1").json()["jobs"]) == 1
 
 
