@@ -12,7 +12,7 @@ GET := $(PYTHON) scripts/get_debian.py
 DEBIAN := .state/debian
 
 .DEFAULT_GOAL := help
-.PHONY: audit bench dist faults faults-bugs format fuzz help hostile lint lock docs pictures run simulation soak test test-all \
+.PHONY: audit bench dist faults faults-bugs format fuzz help hostile lint lock docs pictures run simulation site soak test test-all \
 	test-all-parts test-browser test-parts venv
 
 help: ## this list
@@ -56,12 +56,16 @@ pictures: venv test-parts ## take the pictures of docs/pictures in OHIF anew
 bench: venv test-parts ## how fast, against named peers, as ratios (FULL=1 for all cases, CASES=S,M for some)
 	PYTHONPATH=scripts $(BIN)/python -m bench.run $(if $(FULL),--full) $(if $(CASES),--cases $(CASES))
 
-lint: venv ## style, types, and who may import whom
+lint: venv ## style, types, who may import whom, and the links of docs/
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy scripts
 	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory site
+
+site: venv ## build docs/ as pages to browse into .state/site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 AUDIT := .state/audit
 
