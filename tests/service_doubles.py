@@ -104,6 +104,7 @@ class Queue:
     def __init__(self):
         self.jobs = {}
         self.asked = []
+        self.retried = []
         self.before_asking = None
         self.before_return = None
 
@@ -116,6 +117,10 @@ class Queue:
         if self.before_return is not None:
             raise self.before_return
         return request.key
+
+    def retry(self, job_id):
+        self.retried.append(job_id)
+        return job_id
 
     def get(self, job_id):
         return self.jobs.get(job_id)

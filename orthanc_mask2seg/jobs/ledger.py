@@ -181,6 +181,12 @@ class SqlLedger:
         """What a job was about to store and did not come to an end with."""
         return self._find_stored((_stored.c.job_id == job_id) & (_stored.c.state == StoredState.ANNOUNCED))
 
+    def unsettled(self, most: int) -> tuple[Stored, ...]:
+        """What was announced and nobody came to an end with, yet or ever."""
+        query = sa.select(_stored).where(_stored.c.state == StoredState.ANNOUNCED).limit(most)
+        with self._engine.connect() as connection:
+            return tuple(Stored.of(dict(row)) for row in connection.execute(query).mappings())
+
     def note_stored(self, *stored: Stored) -> None:
         """Remember what was stored."""
         self._replace(_stored, [asdict(each) for each in stored])

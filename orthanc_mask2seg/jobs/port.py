@@ -329,6 +329,9 @@ class Ledger(Outputs, Protocol):
     def unfinished(self, study_instance_uid: Uid | None = None) -> tuple[Seen, ...]:
         """Series refused, skipped, still enqueued, or converted but stale, of one study or of all."""
 
+    def unsettled(self, most: int) -> tuple[Stored, ...]:
+        """What was announced and nobody came to an end with, yet or ever."""
+
     def count_refused(self, reason: str) -> int:
         """How many series stand refused for a reason."""
 

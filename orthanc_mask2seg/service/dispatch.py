@@ -136,6 +136,15 @@ class Dispatch:
         """Mend what a sudden end left behind: work remembered as begun whose job is over, or was never there."""
         self._doubtful = [seen for seen in self._ledger.unfinished() if seen.verdict is Verdict.ENQUEUED]
         self._mend(MENDED_AT_ONCE)
+        self._settle_announced()
+
+    def _settle_announced(self) -> None:
+        """Run a job again that is done while something is announced in its name: a late host died amid what it did."""
+        for job_id in {row.job_id for row in self._ledger.unsettled(MENDED_AT_ONCE)}:
+            job = self._jobs.get(job_id)
+            if job is not None and job.state is JobState.DONE:
+                _log.warning("job %s is done and has announced what nobody came to an end with: it runs again", job_id)
+                self._jobs.retry(job_id)
 
     def _mend(self, most: int) -> None:
         for seen in [self._doubtful.pop() for _ in range(min(most, len(self._doubtful)))]:

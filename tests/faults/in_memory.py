@@ -89,6 +89,9 @@ class MemoryLedger:
     def stored(self, series_key: ArchiveKey) -> tuple[Stored, ...]:
         return tuple(one for one in self.kept.values() if one.series_key == series_key)
 
+    def unsettled(self, most: int) -> tuple[Stored, ...]:
+        return tuple(o for o in self.kept.values() if o.state is StoredState.ANNOUNCED)[:most]
+
     def announced(self, job_id: str) -> tuple[Stored, ...]:
         return tuple(o for o in self.kept.values() if o.job_id == job_id and o.state is StoredState.ANNOUNCED)
 

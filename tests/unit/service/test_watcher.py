@@ -11,7 +11,7 @@ from service_doubles import Index, Queue
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.errors import ArchiveBusy, ArchiveDenied, ArchiveUnreachable
 from orthanc_mask2seg.jobs.ledger import SqlLedger
-from orthanc_mask2seg.jobs.port import JobState, Seen, Verdict
+from orthanc_mask2seg.jobs.port import JobState, Seen, Stored, StoredState, Verdict
 from orthanc_mask2seg.service import watcher as module
 from orthanc_mask2seg.service.status import state_alarm
 from orthanc_mask2seg.service.watcher import Watcher
@@ -595,3 +595,21 @@ def test_a_full_disk_of_the_state_is_an_alarm_that_ends_by_itself(scene, caplog)
     assert state_alarm(scene.watcher.status()) is None
     assert {key for key, _ in scene.asked} == {f"mask {number}" for number in range(300)}
     assert len(scene.asked) > before
+
+
+def test_a_job_that_is_done_and_has_something_announced_runs_again(scene):
+    """A host stood still, another one did its job, and it woke up, announced what it had made, and died."""
+    scene.index.put("ct", 10)
+    scene.index.put("mask", 10)
+    scene.pass_time(5)
+    [request] = scene.queue.asked
+    scene.ledger.note_stored(
+        Stored(
+            series_key="mask", orthanc_id="seg", sop_instance_uid="1.2", state=StoredState.ANNOUNCED, job_id=request.key
+        )
+    )
+    scene.pass_time(70)
+    assert scene.queue.retried == [], "it may be at work"
+    scene.watcher.job_ended(request, scene.queue.end(request, "converted"))
+    scene.pass_time(70)
+    assert set(scene.queue.retried) == {request.key}
