@@ -258,7 +258,7 @@ def test_faults_have_their_code(shared_orthanc: OrthancServer, tmp_path: Path) -
 def test_people_get_tables() -> None:
     """Without --json, text; help shows examples."""
     done = subprocess.run([PROGRAM, "convert", "--help"], capture_output=True, text=True, check=True, timeout=60)
-    assert "Examples" in done.stdout
+    assert "For example:" in done.stdout
     done = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.startswith("mask2seg ")
 
