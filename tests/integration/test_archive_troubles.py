@@ -152,7 +152,7 @@ def test_another_database_on_the_same_port_is_noticed_and_looked_through(
         shutil.rmtree(orthanc.storage)
         orthanc.storage.mkdir()
         orthanc.start()
-        until(lambda: "starts anew" in service.said(), "a word about it")
+        until(lambda: "another database" in service.said(), "a word about it")
         send_study(pacs, 2)
         until(lambda: len(pacs.segs()) == 1, "the SEG of the mask that is there")
         send_study(pacs, 5)
