@@ -24,6 +24,7 @@ from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.core.encode import warm_up
 from orthanc_mask2seg.model import Refusal
 from orthanc_mask2seg.outputs import radiomics
+from orthanc_mask2seg.outputs.engines import EngineName
 from orthanc_mask2seg.outputs.grid import regular_grid
 from orthanc_mask2seg.outputs.kinds import preset_of
 from orthanc_mask2seg.outputs.prepared import prepare
@@ -58,7 +59,7 @@ def features() -> tuple[list[float], list[float], int]:
         return radiomics.extract(region, regions.source, values, preset)
 
     def engine() -> object:
-        return radiomics._extract(prepared, values, preset)  # noqa: SLF001 - the calls of the engine, and nothing else
+        return radiomics._extract(prepared, values, preset, EngineName.ZRAD)  # noqa: SLF001 - the calls of the engine, and nothing else
 
     seconds: tuple[list[float], list[float]] = [], []
     for turn in range(TURNS + 1):
