@@ -210,6 +210,8 @@ def _judge_stores(stories: Iterable[Story], stores: Iterable[Store], settle: flo
     by_study = {story.study_uid: story for story in stories}
     known: dict[bytes, str] = {}
     for store in stores:
+        if store.content[128:132] != b"DICM":  # it was broken on the way, and Orthanc has refused it
+            continue
         key = hashlib.sha1(store.content, usedforsecurity=False).digest()
         if key not in known:
             study, points = points_of_seg(store.content)

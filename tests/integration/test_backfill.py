@@ -76,7 +76,10 @@ def test_it_goes_on_where_it_was_interrupted(service: Service, pacs: Pacs) -> No
     before = pacs.digests()
     for how, code in ((signal.SIGINT, 130), (signal.SIGKILL, -9)):
         some = len(pacs.segs()) + 2
-        process = subprocess.Popen(command(service), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command(service), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+        )  # fmt: skip
         until(lambda some=some: len(pacs.segs()) >= some, "some SEGs")
         process.send_signal(how)
         said, _ = process.communicate(timeout=60)
