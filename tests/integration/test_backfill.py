@@ -71,6 +71,11 @@ def test_a_dry_run_stores_nothing_and_tells_what_would_become_of_each(service: S
     assert not (service.folder / "state").exists()
 
 
+def _heeds_sigint() -> None:
+    """A shell's background job ignores it, and so does what it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_it_goes_on_where_it_was_interrupted(service: Service, pacs: Pacs) -> None:
     """Stopped by Ctrl-C, killed, run to its end, run again, and then a service on the same state: one SEG each."""
     before = pacs.digests()
@@ -78,7 +83,7 @@ def test_it_goes_on_where_it_was_interrupted(service: Service, pacs: Pacs) -> No
         some = len(pacs.segs()) + 2
         process = subprocess.Popen(
             command(service), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+            preexec_fn=_heeds_sigint,  # noqa: PLW1509 - one thread, and no more than a signal
         )  # fmt: skip
         until(lambda some=some: len(pacs.segs()) >= some, "some SEGs")
         process.send_signal(how)
