@@ -1,7 +1,8 @@
-"""Nothing that a person can set, call, ask for or be told is missing in the documentation, and nothing in it is gone."""
+"""Nothing that a person can set, call or be told is missing in the documentation, and nothing in it is gone."""
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 from collections.abc import Iterable, Iterator
@@ -16,7 +17,7 @@ from starlette.routing import Route
 from orthanc_mask2seg.cli import answers
 from orthanc_mask2seg.cli.app import app
 from orthanc_mask2seg.config import SETTINGS
-from orthanc_mask2seg.model import Outcome, Reason
+from orthanc_mask2seg.model import Outcome, Reason, Result
 from orthanc_mask2seg.plugin import routes as plugin
 from orthanc_mask2seg.service.status import ServiceState
 from orthanc_mask2seg.web.page import create_app
@@ -156,3 +157,12 @@ def _of(cell: str) -> set[str]:
     named = set(re.findall(r"`(\w+)`", cell))
     every = {command.split()[0] for command in commands()}
     return every - named if cell.startswith("all") else named
+
+
+def test_the_result_document_has_the_keys_of_its_page() -> None:
+    """And each is told in the table below it, but for those that its neighbours tell."""
+    text = (DOCS / "result.md").read_text(encoding="utf-8")
+    shown = json.loads(text.split("```json\n")[1].split("```")[0])
+    assert list(shown) == list(Result(outcome=Outcome.CONVERTED, detail="").document())
+    told = set(re.findall(r"`([a-z_0-9]+)`", text.split("```")[2])) | {"mask_series_uids", "evidence", "seconds"}
+    assert set(shown) <= told
