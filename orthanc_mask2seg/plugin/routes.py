@@ -112,7 +112,7 @@ def _status_page(request: Request, service: Service, _found: re.Match[str]) -> R
 
 
 def _asset(_request: Request, service: Service, found: re.Match[str]) -> Response:
-    return _forwarded(service.ask("GET", f"/{found[1]}"))
+    return _forwarded(service.ask("GET", found[0]))
 
 
 def _style_of_pages(_request: Request, _service: Service, _found: re.Match[str]) -> Response:
@@ -120,7 +120,7 @@ def _style_of_pages(_request: Request, _service: Service, _found: re.Match[str])
 
 
 def _health(_request: Request, service: Service, found: re.Match[str]) -> Response:
-    return _forwarded(service.ask("GET", f"/{found[1]}"))
+    return _forwarded(service.ask("GET", found[0]))
 
 
 def _jobs(request: Request, service: Service, _found: re.Match[str]) -> Response:
@@ -165,9 +165,13 @@ def _convert(request: Request, service: Service, found: re.Match[str]) -> Respon
 
 _ROUTES = (
     ("GET", "/", _status_page),
-    ("GET", r"/(style\.css|live\.js)", _asset),
+    ("GET", "/style.css", _asset),
+    ("GET", "/live.js", _asset),
     ("GET", "/job.css", _style_of_pages),
-    ("GET", "/(health|healthz|readyz|metrics)", _health),
+    ("GET", "/health", _health),
+    ("GET", "/healthz", _health),
+    ("GET", "/readyz", _health),
+    ("GET", "/metrics", _health),
     ("GET", "/jobs", _jobs),
     ("GET", f"/(jobs)/({JOB})", _state),
     ("GET", f"/jobs/({JOB})/outputs/([A-Z]{{2,8}})", _output),
