@@ -136,8 +136,8 @@ def create_app(state: ServiceState, *, loopback: bool = True, names: Sequence[st
     names
         What else it is called.
     """
-    pages, orders = _Pages(state), OrderPages(state.orders, state.jobs, private=bool(state.token))
     sessions = Sessions(state.token, secure=bool(state.certificate_file))
+    pages, orders = _Pages(state, sessions), OrderPages(state.orders, state.jobs, private=bool(state.token))
     logins = LoginPages(sessions, pages.templates)
     return Starlette(
         routes=[
@@ -188,8 +188,8 @@ class _SafeHeaders:
 
 
 class _Pages:
-    def __init__(self, state: ServiceState) -> None:
-        self._state = state
+    def __init__(self, state: ServiceState, sessions: Sessions) -> None:
+        self._state, self._sessions = state, sessions
         self.templates = jinja2.Environment(
             loader=jinja2.PackageLoader("orthanc_mask2seg.web"), autoescape=True, undefined=jinja2.StrictUndefined
         )
@@ -202,7 +202,8 @@ class _Pages:
         return HTMLResponse(await run_in_threadpool(self._index, state, int(offset)))
 
     async def job(self, request: Request) -> Response:
-        page = await run_in_threadpool(self._job, request.path_params["job_id"], may_ask=bool(self._state.token))
+        logged_in = self._sessions.lives(request.cookies.get(self._sessions.cookie, ""))
+        page = await run_in_threadpool(self._job, request.path_params["job_id"], may_ask=logged_in)
         return AsciiJson({"error": "no such job"}, 404) if page is None else HTMLResponse(page)
 
     async def retry(self, request: Request) -> Response:

@@ -59,6 +59,7 @@ def test_who_has_logged_in_may_run_it_again():
     browser = TestClient(create_app(state), base_url="http://127.0.0.1")
     path, headers = f"/jobs/{1:024x}/retry", {"origin": "http://127.0.0.1", "sec-fetch-site": "same-origin"}
     assert browser.post(path, headers=headers, follow_redirects=False).status_code == 403
+    assert "Run it again" not in browser.get(f"/jobs/{1:024x}.html").text
     browser.post("/login", data={"token": TOKEN}, headers=headers)
     assert "Run it again" in browser.get(f"/jobs/{1:024x}.html").text
     other = {"origin": "http://evil.example", "sec-fetch-site": "cross-site"}
