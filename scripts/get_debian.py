@@ -138,7 +138,7 @@ def _download(apt: Path, suite: str, packages: Sequence[str], mirror: str | None
         raise GetDebianError(f"{KEYRINGS[0]} is not there: apt-get install debian-archive-keyring")
 
     failure: GetDebianError | None = None
-    for address in [mirror] if mirror else _mirrors():
+    for address in [mirror] if mirror else mirrors():
         environment = _apt_state(apt, suite, address, keyring)
         _say(f"{suite}: asking {address} for {' '.join(packages)}")
         try:
@@ -154,7 +154,7 @@ def _download(apt: Path, suite: str, packages: Sequence[str], mirror: str | None
     raise failure or GetDebianError("this machine's apt names no mirror of the Debian archive; give one with --mirror")
 
 
-def _mirrors() -> list[str]:
+def mirrors() -> list[str]:
     """Addresses of the main Debian archive in this machine's apt sources, of whichever format.
 
     apt reads its own files here. A stranger's repository that calls itself .../debian too is merely tried in vain:

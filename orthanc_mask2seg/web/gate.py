@@ -25,7 +25,7 @@ LARGEST_BODY = 4096
 LOCAL_NAMES = frozenset({"localhost"})
 _READING = frozenset({"GET", "HEAD"})
 _PRIVATE = re.compile(r"/jobs/[^/]*/outputs/.*")
-_OPEN = frozenset({"/healthz", "/readyz", "/style.css", "/live.js", "/login"})
+_OPEN = frozenset({"/healthz", "/readyz", "/style.css", "/live.js", "/login", "/openapi.json"})
 _OF_BROWSERS = ("origin", "referer", "sec-fetch-site")
 _BEARER = "bearer "
 

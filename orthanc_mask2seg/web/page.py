@@ -26,6 +26,7 @@ from orthanc_mask2seg.web import views
 from orthanc_mask2seg.web.gate import Gate, KnownHosts, SmallBodies
 from orthanc_mask2seg.web.login import LoginPages
 from orthanc_mask2seg.web.metrics import CONTENT_TYPE, metrics_of
+from orthanc_mask2seg.web.openapi import document_of
 from orthanc_mask2seg.web.orders import AsciiJson, OrderPages
 from orthanc_mask2seg.web.sessions import Sessions
 
@@ -148,6 +149,7 @@ def create_app(state: ServiceState, *, loopback: bool = True, names: Sequence[st
             Route("/healthz", pages.health),
             Route("/readyz", pages.ready),
             Route("/metrics", pages.metrics),
+            Route("/openapi.json", pages.openapi),
             Route("/login", logins.form),
             Route("/login", logins.log_in, methods=["POST"]),
             Route("/logout", logins.log_out, methods=["POST"]),
@@ -226,6 +228,9 @@ class _Pages:
 
     async def metrics(self, _request: Request) -> Response:
         return Response(await run_in_threadpool(metrics_of, self._state), media_type=CONTENT_TYPE)
+
+    async def openapi(self, _request: Request) -> Response:
+        return AsciiJson(document_of(self._state.version))
 
     async def style(self, _request: Request) -> Response:
         source = await run_in_threadpool(self.templates.get_template, "style.css")

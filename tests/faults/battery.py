@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ AHEAD = 25
 """Masks that are sent before there are faults in proportion."""
 STEP_SECONDS = 12.0
 """Longest wait for a service to come to a step."""
+ACTS = 90
+"""Greater faults of a full run, at least: every one once, and those again that found nothing to strike."""
 CALM_SECONDS = 120.0
 """So long nothing may change, after the last fault, for what is not right to be lost."""
 JUMPS = (-86400 * 400, -7200, -60, 60, 3600, 86400, 86400 * 400)
@@ -135,6 +138,7 @@ class Battery:
         self._shared: dict[str, str] = {}
         self._closing: list[Callable[[], object]] = []
         self._begun = time.monotonic()
+        self._acted = 0
 
     def run(self) -> Report:
         """Break everything, and judge."""
@@ -219,27 +223,32 @@ class Battery:
             requests=sum((Counter(s.proxy.requests) for s in self.services), Counter()),
             seconds=time.monotonic() - self._begun,
             crashes=[c for s in self.services for c in s.crashes], late_stops=sum(s.late_stops for s in self.services),
-            unreached=self._unreached(),
+            unreached=self._unreached() if self._full else [],
         )  # fmt: skip
 
     def _unreached(self) -> list[str]:
-        """Steps at which no service was killed, in a run that is long enough to come to each of them."""
-        if self.options.masks < FULL or self.options.watcher == "naive" or self.options.bug:
-            return []
+        """Steps at which no service was killed yet."""
         return [step for step in (*STEPS, *INSIDE) if not self.tally.counts[f"kill at: {step}"]]
 
+    @property
+    def _full(self) -> bool:
+        """Whether the run is long enough to come to every step."""
+        return self.options.masks >= FULL and self.options.watcher == "service" and not self.options.bug
+
     def _may_feed(self, masks: int) -> bool:
-        """The feed is as far on as the faults are, and a little further."""
-        return masks <= AHEAD + self.options.masks * self.tally.total / max(self.options.faults, 1)
+        """The feed is as far on as the faults are, in a full run the greater ones too, and a little further."""
+        progress = self.tally.total / max(self.options.faults, 1)
+        if self._full:
+            progress = min(progress, self._acted / ACTS)
+        return masks <= AHEAD + self.options.masks * progress
 
     def _break_things(self) -> None:
         acts = self._acts()
         told = 0.0
-        acted = 0
         while self.tally.total < self.options.faults or self.feeder.is_alive():
-            if acted * self.options.per_act <= self.tally.total:
+            if self._acted * self.options.per_act <= self.tally.total:
                 next(acts)()
-                acted += 1
+                self._acted += 1
             for service in self.services:
                 service.start()
             if not self.orthanc.running:
@@ -251,11 +260,9 @@ class Battery:
             time.sleep(self.dice.uniform(0.3, 2.0))
 
     def _acts(self) -> Iterator[Callable[[], None]]:
-        """The greater faults, in an order that the seed gives; every step comes before any comes again."""
+        """The greater faults, in an order that the seed gives; a step comes again while it was not reached."""
         while True:
-            acts: list[Callable[[], None]] = []
-            for step in (*STEPS, *INSIDE):
-                acts.append(lambda step=step: self._kill_at(step))
+            acts: list[Callable[[], None]] = [partial(self._kill_at, step) for step in self._unreached() or STEPS]
             acts += [self._kill_sometime] * 4 + [self._stop] * 2 + [self._kill_orthanc] * 4 + [self._stop_orthanc]
             acts += [self._fill_orthanc, self._fill_service] * 2
             acts += [self._jump] * 4 if self.clocks else []

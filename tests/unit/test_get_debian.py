@@ -49,7 +49,7 @@ def test_finds_the_mirror_in_sources_of_both_formats(apt_sources: Path) -> None:
     (apt_sources / "a.list").write_text(ONE_LINE)
     (apt_sources / "b.sources").write_text(DEB822)
     expected = {"http://one.example/debian", "mirror+file:/etc/apt/mirrors/debian.list", "http://two.example/debian"}
-    assert set(get_debian._mirrors()) == expected
+    assert set(get_debian.mirrors()) == expected
 
 
 def test_says_that_no_mirror_is_known(apt_sources: Path, tmp_path: Path) -> None:

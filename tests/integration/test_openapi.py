@@ -1,0 +1,107 @@
+"""The JSON of a real service before a real Orthanc is what its OpenAPI document says, whatever is asked of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, settings
+from orthanc_server import OrthancServer, free_port
+
+from tests.builders import study, to_bytes
+
+PROGRAM = Path(sys.executable).parent / "mask2seg"
+TOKEN = "a token of sixteen or more"  # noqa: S105 - of this test
+PATIENCE_S = 60
+pytestmark = pytest.mark.timeout(300)
+
+
+class Served:
+    """A service with a token that has converted one mask."""
+
+    def __init__(self, url: str, job: str, series: str, study_key: str) -> None:
+        self.url, self.job, self.series, self.study = url, job, series, study_key
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("openapi")
+    server = OrthancServer(folder / "orthanc").start()
+    port = free_port()
+    section = {
+        "OrthancUrl": server.url, "OrthancUsername": server.username, "OrthancPassword": server.password,
+        "State": "state", "StatusPort": port, "ServiceToken": TOKEN, "SettleSeconds": 0.5,
+    }  # fmt: skip
+    (folder / "mask2seg.json").write_text(json.dumps({"Mask2Seg": section}))
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([PROGRAM, "serve", "-c", folder / "mask2seg.json"], stdout=log, stderr=log)
+    try:
+        made = study()
+        for data in (*made.image, *made.mask):
+            server.post("/instances", to_bytes(data))
+        url = f"http://127.0.0.1:{port}"
+        job = _first_job(url)
+        found = server.post("/tools/lookup", str(made.mask[0].SeriesInstanceUID).encode()).json()
+        series = next(entry["ID"] for entry in found if entry["Type"] == "Series")
+        parent = requests.get(f"{server.url}/series/{series}", auth=server.auth, timeout=30).json()["ParentStudy"]
+        yield Served(url, job, series, parent)
+    finally:
+        process.terminate()
+        process.wait(15)
+        server.kill()
+
+
+def _first_job(url: str) -> str:
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        try:
+            jobs = requests.get(f"{url}/jobs?state=done", headers=_login(), timeout=30).json()["jobs"]
+        except requests.ConnectionError:
+            jobs = []
+        if jobs:
+            return str(jobs[0]["id"])
+        time.sleep(0.2)
+    raise AssertionError("nothing was converted")
+
+
+def _login() -> dict[str, str]:
+    return {"Authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture
+def api(served: Served) -> schemathesis.schemas.BaseSchema:
+    return schemathesis.openapi.from_url(f"{served.url}/openapi.json")
+
+
+schema = schemathesis.pytest.from_fixture("api")
+
+
+@schema.parametrize()
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+def test_whatever_is_asked_is_answered_as_described(case: schemathesis.Case) -> None:
+    case.call_and_validate(headers=_login())
+
+
+@schema.parametrize()
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+def test_so_are_things_that_are_there(case: schemathesis.Case, served: Served) -> None:
+    keys = {"job_id": served.job, "key": served.study if "/studies/" in case.path else served.series, "kind": "SEG"}
+    for name in case.path_parameters or {}:
+        case.path_parameters[name] = keys[name]
+    answer = case.call(headers=_login())
+    if case.path_parameters and case.meta.generation.mode.is_positive:  # type: ignore[union-attr]
+        assert answer.status_code in {200, 202}, answer.text
+    case.validate_response(answer)
+
+
+def test_a_program_that_does_not_know_the_token_is_told_so(served: Served) -> None:
+    answer = requests.post(f"{served.url}/series/{served.series}/convert", timeout=30)
+    assert answer.status_code == 403
+    assert requests.get(f"{served.url}/openapi.json", timeout=30).json()["openapi"].startswith("3.1")
