@@ -12,8 +12,8 @@ GET := $(PYTHON) scripts/get_debian.py
 DEBIAN := .state/debian
 
 .DEFAULT_GOAL := help
-.PHONY: audit bench dist faults faults-bugs format fuzz help hostile lint lock docs pictures run simulation site soak test test-all \
-	test-all-parts test-browser test-parts venv
+.PHONY: audit bench dist faults faults-bugs format fuzz help hostile images lint lock docs pictures run simulation site soak test test-all \
+	test-all-parts test-browser test-packages test-parts venv
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,12 @@ test-all: venv test-parts test-all-parts ## the same, and what is too slow for e
 
 test-browser: venv test-parts test-all-parts ## only what needs a browser: OHIF in three versions, Orthanc's own pages
 	$(PYTEST) tests/browser $(ARGS)
+
+test-packages: venv ## only the wheel, the sdist and the images of docker/ (needs root; no Docker engine)
+	$(BIN)/pytest tests/distribution tests/images $(ARGS)
+
+images: ## build the images of docker/ without a Docker engine, into .state/images (needs root)
+	$(PYTHON) scripts/build_images.py $(ARGS)
 
 venv: ## build .venv from the lock file; instant when it is there
 	@$(PYTHON) scripts/make_venv.py --dev

@@ -56,8 +56,9 @@ def build(target: str) -> str:
         _programs()
         _base()
         image = f"localhost/mask2seg-{target}"
-        _run([*buildah(), "bud", "--isolation", "chroot", "--pull-never", "--quiet", *_reach(), "--build-arg", f"BASE={BASE}",
-              "--format", "docker", "--file", str(ROOT / "docker" / "Dockerfile"), "--target", target, "--tag", image, str(ROOT)])  # fmt: skip
+        how = ["--isolation", "chroot", "--pull-never", "--quiet", "--format", "docker"]
+        what = ["--file", str(ROOT / "docker" / "Dockerfile"), "--target", target, "--tag", image, str(ROOT)]
+        _run(buildah("bud", *how, *_reach(), "--build-arg", f"BASE={BASE}", *what))
     return image
 
 
@@ -77,7 +78,10 @@ def _programs() -> None:
 
 def _base() -> None:
     """Make the base, once."""
-    if subprocess.run([*buildah(), "inspect", "--type", "image", BASE], capture_output=True, check=False).returncode == 0:
+    if (
+        subprocess.run([*buildah(), "inspect", "--type", "image", BASE], capture_output=True, check=False).returncode
+        == 0
+    ):
         return
     archive = STATE / "base.tar"
     known = get_debian.mirrors()
@@ -102,7 +106,10 @@ def _reach() -> list[str]:
     pip["global"] = {"cert": inside}
     for name in ("index-url", "timeout"):
         found = subprocess.run(
-            [sys.executable, "-m", "pip", "config", "get", f"global.{name}"], capture_output=True, text=True, check=False
+            [sys.executable, "-m", "pip", "config", "get", f"global.{name}"],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if found.returncode == 0:
             pip["global"][name] = found.stdout.strip()

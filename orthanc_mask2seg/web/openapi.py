@@ -1,4 +1,4 @@
-"""The service's JSON, described for programs (OpenAPI 3.1). A test compares it with the routes, another with the answers."""
+"""The service's JSON, described for programs (OpenAPI 3.1). Tests compare it with the routes and with the answers."""
 
 from __future__ import annotations
 
@@ -49,10 +49,14 @@ def _paths() -> Schema:
         "/jobs/{job_id}/retry": {"post": _ask("Run a job again.", "Asked", [job])},
         "/jobs/{job_id}/outputs/{kind}": {"get": _file("A file that a job made.", [job, kind])},
         "/series/{key}": {"get": _of_the_pacs("What a series is to the service.", "Series", [key])},
-        "/series/{key}/convert": {"post": _ask("Convert a series that a person calls a mask.", "Asked", [key], refused=True)},
+        "/series/{key}/convert": {
+            "post": _ask("Convert a series that a person calls a mask.", "Asked", [key], refused=True)
+        },
         "/studies/{key}": {"get": _of_the_pacs("The jobs on the series of a study.", "Study", [key])},
-        "/studies/{key}/convert": {"post": _ask("Convert all series of a study that may be masks.", "AskedOfStudy", [key])},
-    }  # fmt: skip
+        "/studies/{key}/convert": {
+            "post": _ask("Convert all series of a study that may be masks.", "AskedOfStudy", [key])
+        },
+    }
 
 
 def _in_path(name: str, words: str) -> Schema:
@@ -94,9 +98,15 @@ def _refusals(*, open_to_all: bool = False, missing: bool = False, invalid: bool
 
 
 def _read(
-    words: str, schema: str, *, unavailable: str = "", parameters: list[Schema] | None = None, open_to_all: bool = False,
-    missing: bool = False, invalid: bool = False,
-) -> Schema:  # fmt: skip
+    words: str,
+    schema: str,
+    *,
+    unavailable: str = "",
+    parameters: list[Schema] | None = None,
+    open_to_all: bool = False,
+    missing: bool = False,
+    invalid: bool = False,
+) -> Schema:
     answers = {"200": _answer(words, schema), **_refusals(open_to_all=open_to_all, missing=missing, invalid=invalid)}
     if unavailable:
         answers["503"] = _answer("The same, while it is not well.", unavailable)
@@ -104,7 +114,11 @@ def _read(
 
 
 def _of_the_pacs(words: str, schema: str, parameters: list[Schema]) -> Schema:
-    answers = {"200": _answer(words, schema), **_refusals(missing=True), "503": _answer("The PACS does not answer.", "Error")}
+    answers = {
+        "200": _answer(words, schema),
+        **_refusals(missing=True),
+        "503": _answer("The PACS does not answer.", "Error"),
+    }
     return _operation(words, parameters, answers)
 
 
@@ -117,11 +131,15 @@ def _ask(words: str, schema: str, parameters: list[Schema], *, refused: bool = F
 
 
 def _text(words: str, media_type: str) -> Schema:
-    return _operation(words, None, {"200": {"description": words, "content": {media_type: {"schema": _TEXT}}}, **_refusals()})
+    return _operation(
+        words, None, {"200": {"description": words, "content": {media_type: {"schema": _TEXT}}}, **_refusals()}
+    )
 
 
 def _file(words: str, parameters: list[Schema]) -> Schema:
-    content = {"application/octet-stream": {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}}
+    content = {
+        "application/octet-stream": {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}
+    }
     answers = {"200": {"description": words, "content": content}, **_refusals(missing=True)}
     answers["503"] = _answer("The PACS does not answer.", "Error")
     return _operation(f"{words} Only where there is a token: it holds patient data.", parameters, answers)
@@ -133,18 +151,19 @@ def _operation(words: str, parameters: list[Schema] | None, answers: Schema) -> 
 
 def _schemas() -> Schema:
     one_job: Schema = {"$ref": "#/components/schemas/Job"}
-    none_or = lambda schema: {"anyOf": [schema, {"type": "null"}]}  # noqa: E731
     document = {"type": "object"}
     return {
         "Error": _object({"error": _TEXT, "hint": _TEXT}, required=["error"]),
-        "Refusal": _object({"outcome": {"const": str(Outcome.REFUSED)}, "reason": _TEXT, "detail": _TEXT, "hint": _TEXT}),
+        "Refusal": _object(
+            {"outcome": {"const": str(Outcome.REFUSED)}, "reason": _TEXT, "detail": _TEXT, "hint": _TEXT}
+        ),
         "Ready": _object({"ready": _FLAG, "status": _status()}),
         "Health": _object(
             {
                 "status": _status(),
                 "version": _TEXT,
                 "archive": _object({"reachable": _FLAG, "error": _TEXT}),
-                "alarm": none_or(_object({"code": _TEXT, "detail": _TEXT, "hint": _TEXT}, required=["code"])),
+                "alarm": _none_or(_object({"code": _TEXT, "detail": _TEXT, "hint": _TEXT}, required=["code"])),
                 "queue": _object({"waiting": _COUNT, "running": _COUNT, "for_images": _COUNT}),
                 "watcher": document,
             }
@@ -154,8 +173,8 @@ def _schemas() -> Schema:
                 "id": _TEXT,
                 "request": document,
                 "state": {"enum": [str(each) for each in JobState]},
-                "result": none_or(document),
-                "error": none_or(document),
+                "result": _none_or(document),
+                "error": _none_or(document),
                 "created_at": _NUMBER,
                 "updated_at": _NUMBER,
                 "attempts": _COUNT,
@@ -166,13 +185,25 @@ def _schemas() -> Schema:
         ),
         "Jobs": _object({"jobs": {"type": "array", "items": one_job}}),
         "Asked": _object({"id": _TEXT, "url": _TEXT}),
-        "AskedOfStudy": _object({"jobs": {"type": "array", "items": _object({"id": _TEXT, "url": _TEXT, "series": _TEXT})}, "url": _TEXT}),
+        "AskedOfStudy": _object(
+            {"jobs": {"type": "array", "items": _object({"id": _TEXT, "url": _TEXT, "series": _TEXT})}, "url": _TEXT}
+        ),
         "Series": _object(
-            {"id": _TEXT, "modality": _TEXT, "convertible": _FLAG, "made_from": none_or(document), "job": none_or(one_job)}
+            {
+                "id": _TEXT,
+                "modality": _TEXT,
+                "convertible": _FLAG,
+                "made_from": _none_or(document),
+                "job": _none_or(one_job),
+            }
         ),
         "Study": _object({"id": _TEXT, "jobs": {"type": "array", "items": one_job}}),
         "Document": _object({"openapi": _TEXT, "paths": document}),
-    }  # fmt: skip
+    }
+
+
+def _none_or(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
 
 
 def _object(properties: Schema, *, required: list[str] | None = None) -> Schema:

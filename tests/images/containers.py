@@ -44,7 +44,12 @@ class Container:
     """A container of an image; as a context manager, gone afterwards."""
 
     def __init__(
-        self, image: str, network: Network, *, env: Mapping[str, str] | None = None, volumes: Mapping[Path, str] | None = None
+        self,
+        image: str,
+        network: Network,
+        *,
+        env: Mapping[str, str] | None = None,
+        volumes: Mapping[Path, str] | None = None,
     ) -> None:
         self._image, self._network = image, network
         self._options = [w for name, value in (env or {}).items() for w in ("--env", f"{name}={value}")]

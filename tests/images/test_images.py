@@ -68,7 +68,7 @@ def shared(tmp_path: Path) -> dict[str, Path]:
         folder.chmod(0o777)
     (folders["secrets"] / "password").write_text(PASSWORD)
     for parent in (tmp_path, *tmp_path.parents):
-        if parent != Path("/tmp") and parent.owner() == "root" and parent.is_relative_to("/tmp"):  # noqa: S108
+        if parent != Path("/tmp") and parent.owner() == "root" and parent.is_relative_to("/tmp"):
             parent.chmod(0o755)
     return folders
 
@@ -140,5 +140,5 @@ def test_the_service_beside_an_orthanc_without_the_plugin(
         service.serve(shared["out"].parent / "service.log", "mask2seg", "serve")
         service.until(60, "python3", "/opt/mask2seg/health.py", "service")
         pacs.run("python3", "-c", STORE)
-        assert service.stop() < 15  # noqa: PLR2004 - stop_grace_period of compose.scale.yml
+        assert service.stop() < 15
     assert_right(shared["out"] / "seg.dcm", seed_case)

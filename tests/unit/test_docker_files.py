@@ -70,7 +70,9 @@ def test_compose_files_name_what_there_is(name: str) -> None:
     for service in document["services"].values():
         if "build" in service:
             assert service["build"]["target"] in TARGETS
-            assert (DOCKER / service["build"]["context"] / service["build"]["dockerfile"]).samefile(DOCKER / "Dockerfile")
+            assert (DOCKER / service["build"]["context"] / service["build"]["dockerfile"]).samefile(
+                DOCKER / "Dockerfile"
+            )
             assert set(service.get("environment", {})) <= OURS | OF_ORTHANC
             assert service["read_only"] is True
             assert service["cap_drop"] == ["ALL"]
