@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pydicom import Dataset
 
@@ -50,13 +50,24 @@ class Ingredients:
     template: Dataset
     preset: Preset
     intensities: Callable[[], Intensities | Refusal]
-    _measured: list[Measured] = field(default_factory=list)
+    _measured: Measured | Exception | None = None
 
     def measured(self) -> Measured:
-        """The measurements of all regions."""
-        if not self._measured:
-            self._measured.append(measure_all(self.regions, self.intensities(), self.preset))
-        return self._measured[0]
+        """The measurements of all regions; the same fault again where they failed."""
+        if self._measured is None:
+            try:
+                self._measured = measure_all(self.regions, self.intensities(), self.preset)
+            except Exception as error:
+                self._measured = error
+                raise
+        if isinstance(self._measured, Exception):
+            raise self._measured
+        return self._measured
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the measurements left out and why; nothing where they failed, which each output says itself."""
+        return self._measured.notes if isinstance(self._measured, Measured) else ()
 
 
 Maker = Callable[[Ingredients], Product | Refusal]

@@ -25,6 +25,10 @@ from orthanc_mask2seg.core.source_images import derived_uid
 from orthanc_mask2seg.model import Uid
 
 MANUFACTURER = "orthanc_mask2seg"
+REVISION = 1
+"""Raised whenever the same segmentation and settings give other content, so that this gets UIDs of its own. What
+differs only in the version of the software that it names is the same."""
+
 HIGHEST_SERIES_NUMBER = 2**31 - 1
 
 
@@ -55,7 +59,9 @@ class Companion:
     @property
     def identity(self) -> str:
         """Digest of all that makes it what it is, hexadecimal."""
-        known = json.dumps([self.kind, str(self.seg.SOPInstanceUID), dict(self.settings)], sort_keys=True, default=str)
+        known = json.dumps(
+            [REVISION, self.kind, str(self.seg.SOPInstanceUID), dict(self.settings)], sort_keys=True, default=str
+        )
         return hashlib.sha256(known.encode()).hexdigest()
 
     def uid(self, *parts: object) -> Uid:

@@ -138,24 +138,29 @@ Scale = tuple[float, float, CodedConcept, CodedConcept]
 
 
 def _scale(header: Dataset, groups: Groups, modality: str) -> Scale | Refusal:
-    slope, intercept, kind = _rescale(header, groups)
+    rescale = _rescale(header, groups)
+    if rescale is None and modality in {"CT", POSITRON}:
+        return _unknown("RescaleSlope or RescaleIntercept is missing")
+    slope, intercept, kind = rescale or (1.0, 0.0, "")
     if modality == "CT" and kind in {"", "HU"}:
         return slope, intercept, HU, ATTENUATION
     if modality == POSITRON:
         factor = suv_factor(header)
-        return _unknown(factor) if isinstance(factor, str) else (slope * factor, intercept, SUV, SUV_BODY_WEIGHT)
+        return (
+            _unknown(factor) if isinstance(factor, str) else (slope * factor, intercept * factor, SUV, SUV_BODY_WEIGHT)
+        )
     return slope, intercept, ARBITRARY, MR_SIGNAL if modality == "MR" else INTENSITY
 
 
-def _rescale(header: Dataset, groups: Groups) -> tuple[float, float, str]:
-    """Slope, intercept and type of the Modality LUT, of the frame or of the instance."""
+def _rescale(header: Dataset, groups: Groups) -> tuple[float, float, str] | None:
+    """Slope, intercept and type of the Modality LUT, of the frame or of the instance; None where there is none."""
     items = [
         group.PixelValueTransformationSequence[0] for group in groups if "PixelValueTransformationSequence" in group
     ]
     for item in (*items, header):
         if item.get("RescaleSlope") is not None and item.get("RescaleIntercept") is not None:
             return float(item.RescaleSlope), float(item.RescaleIntercept), str(item.get("RescaleType") or "")
-    return 1.0, 0.0, ""
+    return None
 
 
 def _unknown(why: str) -> Refusal:

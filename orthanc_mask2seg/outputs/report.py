@@ -14,7 +14,6 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import Comprehensive3DSRStorage
 
-from orthanc_mask2seg import __version__
 from orthanc_mask2seg.core.source_images import derived_uid
 from orthanc_mask2seg.model import CodedConcept, SegmentSpec
 from orthanc_mask2seg.outputs.companion import MANUFACTURER, Companion, settle, to_file
@@ -24,6 +23,10 @@ from orthanc_mask2seg.outputs.presets import Aggregation
 from orthanc_mask2seg.outputs.regions import Region, Regions
 
 SERIES_NUMBER_OFFSET = 1000
+SIDES = {("SCT", value) for value in ("7771000", "24028007", "51440002", "66459002")} | {
+    ("SRT", value) for value in ("G-A101", "G-A100", "G-A102", "G-A103")
+}
+"""Left, right, right and left, unilateral (CID 244)."""
 LONGEST_MEANING = 64
 """CodeMeaning is a long string (LO, PS3.5 section 6.2)."""
 
@@ -32,7 +35,7 @@ def write_report(
     measured: Measured,
     template: Dataset,
 ) -> bytes:
-    """Write the report: of texture the aggregations in 3D alone, so that it stays small.
+    """Write the report: of texture the averages in 3D alone (else in 2D), so that it stays small.
 
     Parameters
     ----------
@@ -58,8 +61,7 @@ def write_report(
         observation_context=_observer(),
         procedure_reported=HighdicomConcept("363679005", "SCT", "Imaging procedure"),
         imaging_measurements=[
-            _group(region, regions, companion, _reported(measured.features[region.number]), engine)
-            for region in regions.regions
+            _group(region, regions, companion, measured.features[region.number], engine) for region in regions.regions
         ],
         title=codes.DCM.ImagingMeasurementReport,
     )
@@ -80,15 +82,24 @@ def write_report(
     return to_file(report)
 
 
+IN_3D = ("3D", str(Aggregation.AVERAGED_3D))
+IN_2D = ("2D", str(Aggregation.AVERAGED_2D))
+
+
+def _aggregations(features: Sequence[Feature]) -> tuple[str, ...]:
+    """Of texture, those that are reported: in 3D, or in 2D where the settings ask for nothing else."""
+    asked = {f.aggregation for f in features}
+    return next((both for both in (IN_3D, IN_2D) if asked & set(both)), ())
+
+
 def _reported(features: Sequence[Feature]) -> list[Feature]:
     """What has a value and is of the whole region, nothing twice."""
     simple = {f.concept for f in features if f.family == SIMPLE}
+    aggregations = {"", *_aggregations(features)}
     return [
         f
         for f in features
-        if f.value is not None
-        and (f.family == SIMPLE or f.concept not in simple)
-        and f.aggregation in {"", "3D", str(Aggregation.AVERAGED_3D)}
+        if f.value is not None and (f.family == SIMPLE or f.concept not in simple) and f.aggregation in aggregations
     ]
 
 
@@ -107,7 +118,7 @@ def _evidence(seg: Dataset, template: Dataset) -> Dataset:
 
 def _observer() -> sr.ObservationContext:
     device = sr.DeviceObserverIdentifyingAttributes(
-        uid=derived_uid("device", __version__), name="mask2seg", manufacturer_name=MANUFACTURER, model_name="mask2seg"
+        uid=derived_uid("device", MANUFACTURER), name="mask2seg", manufacturer_name=MANUFACTURER, model_name="mask2seg"
     )
     context = sr.ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=device)
     return sr.ObservationContext(observer_device_context=context)
@@ -133,13 +144,14 @@ def _group(
         finding_category=_concept(spec.category),
         finding_type=_concept(spec.property_type),
         finding_sites=_sites(spec),
-        measurements=[_measurement(f) for f in features],
-        algorithm_id=_algorithm(engine),
+        measurements=[_measurement(f) for f in _reported(features)],
+        algorithm_id=_algorithm(engine, _aggregations(features)),
     )
 
 
-def _algorithm(engine: Engine) -> sr.AlgorithmIdentification:
-    parameters = [f"{name}: {value}" for name, value in sorted(engine.settings.items())]
+def _algorithm(engine: Engine, aggregations: Sequence[str]) -> sr.AlgorithmIdentification:
+    parameters = [f"texture reported: {', '.join(aggregations)}"] if aggregations else []
+    parameters += [f"{name}: {value}" for name, value in sorted(engine.settings.items())]
     return sr.AlgorithmIdentification(name=engine.name, version=engine.version, parameters=parameters or None)
 
 
@@ -148,8 +160,20 @@ def _concept(concept: CodedConcept) -> HighdicomConcept:
 
 
 def _sites(spec: SegmentSpec) -> list[sr.FindingSite] | None:
-    """Where the finding is: the anatomic regions, with the side where the segment's type says one."""
-    return [sr.FindingSite(anatomic_location=_concept(region)) for region in spec.anatomic_regions] or None
+    """Where the finding is: the anatomic regions, with the side where the segment says one.
+
+    An organ that has a side is its own site: nothing else in the report would tell the left kidney from the right one.
+    """
+    side = _side(spec.property_type_modifiers)
+    places = spec.anatomic_regions or ((spec.property_type,) if side else ())
+    return [
+        sr.FindingSite(anatomic_location=_concept(place), laterality=_concept(side) if side else None)
+        for place in places
+    ] or None
+
+
+def _side(modifiers: Sequence[CodedConcept]) -> CodedConcept | None:
+    return next((one for one in modifiers if (one.scheme_designator, one.value) in SIDES), None)
 
 
 def _measurement(feature: Feature) -> sr.Measurement:

@@ -7,6 +7,7 @@ of the series, ADMIN the injection itself (PS3.3 C.8.9.1).
 from __future__ import annotations
 
 import math
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,11 @@ PHILIPS_SUV_FACTOR = (0x7053, 0x1000)
 """Private element of Philips: the factor from stored and rescaled counts to SUV."""
 
 LONGEST_UPTAKE = timedelta(hours=24)
+"""From an injection of which the tags say the time and not the day."""
+MOST_HALF_LIVES = 10
+"""After so many a thousandth is left: a day of the injection that lies further back is a mistake."""
+_TIME = re.compile(r"(\d\d)(\d\d)?(\d\d)?(?:\.\d{1,6})?")
+"""HH, HHMM or HHMMSS.FFFFFF (PS3.5 section 6.2, TM)."""
 
 
 def suv_factor(header: Dataset) -> float | str:
@@ -55,33 +61,41 @@ def _from_activity(header: Dataset) -> float | str:
         return weight * 1000 / dose
     if correction != "START":
         return f"DecayCorrection is {correction or 'missing'}"
-    uptake = _uptake(header, items[0])
+    uptake = _uptake(header, items[0], half_life)
     if isinstance(uptake, str):
         return uptake
     return weight * 1000 / (dose * math.pow(2, -uptake.total_seconds() / half_life))
 
 
-def _uptake(header: Dataset, radiopharmaceutical: Dataset) -> timedelta | str:
-    """Time from the injection to what the images are decay-corrected to."""
+def _uptake(header: Dataset, radiopharmaceutical: Dataset, half_life: float) -> timedelta | str:
+    """Time from the injection to what the images are decay-corrected to; half-life in s."""
     start = _moment(header.get("SeriesDate"), header.get("SeriesTime"))
     acquired = _moment(header.get("AcquisitionDate"), header.get("AcquisitionTime"))
     if start is None or (acquired is not None and start > acquired):
         return "the start of the acquisition is not known (SeriesTime is missing, or later than AcquisitionTime)"
     stamp = str(radiopharmaceutical.get("RadiopharmaceuticalStartDateTime") or "")
-    injected = _moment(stamp[:8], stamp[8:])
+    injected = _moment(stamp[:8], re.sub(r"[+-]\d{4}$", "", stamp[8:]))
+    longest = max(LONGEST_UPTAKE, timedelta(seconds=MOST_HALF_LIVES * half_life))
     if injected is None:
+        longest = LONGEST_UPTAKE
         injected = _moment(header.get("SeriesDate"), radiopharmaceutical.get("RadiopharmaceuticalStartTime"))
         if injected is not None and injected > start:
             injected -= timedelta(days=1)  # injected before midnight
     if injected is None:
         return "the time of the injection is missing"
     uptake = start - injected
-    return uptake if timedelta(0) <= uptake <= LONGEST_UPTAKE else "the injection was not within a day before the scan"
+    if timedelta(0) <= uptake <= longest:
+        return uptake
+    return "the injection was not before the scan, or too long before it"
 
 
 def _moment(date: Any, time: Any) -> datetime | None:
+    parts = _TIME.fullmatch(str(time).strip())
+    if parts is None:
+        return None
+    digits = "".join(part or "00" for part in parts.groups())
     try:
-        return datetime.strptime(f"{date}{str(time)[:6]}", "%Y%m%d%H%M%S")  # noqa: DTZ007 - DICOM's local time
+        return datetime.strptime(f"{date}{digits}", "%Y%m%d%H%M%S")  # noqa: DTZ007 - DICOM's local time
     except ValueError:
         return None
 

@@ -47,12 +47,18 @@ def write_nrrd(regions: Regions) -> bytes | Refusal:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mask.seg.nrrd"
         slicerio.write_segmentation(str(path), segmentation, compression_level=1)
-        return _without_date(path.read_bytes())
+        return _finished(path.read_bytes())
 
 
-def _without_date(content: bytes) -> bytes:
-    """The same without the comment that says when it was written."""
+def _ascii(text: str) -> str:
+    """Text that the library can write; `_finished` brings back what it was."""
+    return text if text.isascii() else f"(utf-8:{text.encode().hex()})"
+
+
+def _finished(content: bytes) -> bytes:
+    """The same with its text in UTF-8, as 3D Slicer has it, and without the comment that says when it was written."""
     header, _, voxels = content.partition(b"\n\n")
+    header = re.sub(rb"\(utf-8:([0-9a-f]+)\)", lambda found: bytes.fromhex(found[1].decode()), header)
     lines = [line for line in header.split(b"\n") if not line.startswith(b"# on ")]
     return b"\n".join(lines) + b"\n\n" + voxels
 
@@ -122,7 +128,7 @@ def _segment(region: Region, place: tuple[int, int]) -> dict[str, Any]:
     spec = region.spec
     return {
         "id": f"Segment_{region.number}",
-        "name": " ".join(spec.label.split()),
+        "name": _ascii(" ".join(spec.label.split())),
         "color": [round(channel / 255, 6) for channel in rgb(spec.recommended_display_cielab)],
         "labelValue": place[1],
         "layer": place[0],
@@ -148,4 +154,4 @@ def _terminology(spec: SegmentSpec) -> dict[str, Any]:
 
 def _code(concept: CodedConcept) -> list[str]:
     parts = (concept.scheme_designator, concept.value, concept.meaning)
-    return [re.sub(r"[~^|\s]+", " ", part) for part in parts]  # what separates codes in Slicer's tags
+    return [_ascii(re.sub(r"[~^|\s]+", " ", part)) for part in parts]  # what separates codes in Slicer's tags

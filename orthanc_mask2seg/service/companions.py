@@ -22,7 +22,7 @@ from orthanc_mask2seg.model import ImageSeries, OutputReport, Refusal
 from orthanc_mask2seg.outputs.kinds import MEASURED, OutputKind, parse_outputs, preset_of
 from orthanc_mask2seg.outputs.presets import Preset
 from orthanc_mask2seg.pacs.port import Archive
-from orthanc_mask2seg.service.storing import Gone, KeepBeside
+from orthanc_mask2seg.service.storing import Gone, KeepBeside, store_beside
 
 if TYPE_CHECKING:
     from orthanc_mask2seg.outputs.regions import Regions
@@ -100,15 +100,13 @@ def store_companions(
     read = reader_of(archive, regions, preset, measured=measured, shown=shown) if measured or shown else _nothing
     ingredients = Ingredients(regions=regions, template=template, preset=preset, intensities=read)
     found = Companions()
-    keep_file = keep or archive.store
+    keep_file = keep or partial(store_beside, archive)
     for kind in kinds:
         found = _with(found, kind, partial(_store, archive, partial(make, kind, ingredients), stored, keep_file))
     if settings.feature_table and OutputKind.CSV in kinds:
-        added = _in_table(Path(settings.feature_table), make(OutputKind.CSV, ingredients), replaced)
+        added = _in_table(Path(settings.feature_table), partial(make, OutputKind.CSV, ingredients), replaced)
         found = replace(found, evidence=(*found.evidence, *added))
-    if measured:
-        found = replace(found, evidence=(*found.evidence, *ingredients.measured().notes))
-    return found
+    return replace(found, evidence=(*found.evidence, *ingredients.notes))
 
 
 def _shown(kinds: Collection[OutputKind], regions: Regions) -> Collection[int]:
@@ -120,15 +118,16 @@ def _shown(kinds: Collection[OutputKind], regions: Regions) -> Collection[int]:
     return shown_planes(regions)
 
 
-def _in_table(table: Path, product: object, replaced: Collection[str]) -> tuple[str, ...]:
+def _in_table(table: Path, work: Callable[[], object], replaced: Collection[str]) -> tuple[str, ...]:
     """Add the features to the table of the project; what is to be said where that fails."""
-    if isinstance(product, Refusal):
-        return ()
+    from orthanc_mask2seg.outputs.bundle import Product  # noqa: PLC0415
     from orthanc_mask2seg.service.feature_table import append  # noqa: PLC0415
 
     try:
-        append(table, product.content, replaced)  # type: ignore[attr-defined]
-    except (OSError, ValueError) as error:
+        product = work()
+        if isinstance(product, Product):
+            append(table, product.content, replaced)
+    except Exception as error:  # noqa: BLE001 - the segmentation is stored: no output may undo that
         _log.warning("the table of features could not be written: %s", type(error).__name__)
         return (f"FeatureTable: not written ({type(error).__name__})",)
     return ()

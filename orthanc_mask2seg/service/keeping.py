@@ -20,7 +20,7 @@ from orthanc_mask2seg.pacs.part10 import identity_of
 from orthanc_mask2seg.pacs.port import Archive
 from orthanc_mask2seg.service.forgotten import Forgotten, forgotten
 from orthanc_mask2seg.service.retiring import Retirer, beside, digest_at, is_beside, reported
-from orthanc_mask2seg.service.storing import Gone, Kept, held_at, store
+from orthanc_mask2seg.service.storing import Gone, Kept, held_at, store, store_beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ class Keeper:
         row = self._row(archive, beside(seg), content)
         there = self.outputs.stored_at(row.orthanc_id)
         self._exchange(row, there)
-        receipt = archive.store(content)
+        receipt = store_beside(archive, content)
         self._remember(row)
         gone = self._gone(self._study(archive, source), masks, source)
         if gone is not None:

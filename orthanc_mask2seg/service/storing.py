@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from pydicom import dcmread
+
 from orthanc_mask2seg.core.verify import same_but_for_software
 from orthanc_mask2seg.errors import ArchiveDamaged, NotInArchive, StoreMismatch
-from orthanc_mask2seg.model import ArchiveKey, EarlierOutput, Receipt, Segmentation, Series
+from orthanc_mask2seg.model import ArchiveKey, EarlierOutput, Receipt, Segmentation, Series, Uid
 from orthanc_mask2seg.pacs.port import Archive
 
 
@@ -77,6 +80,23 @@ def store(archive: Archive, segmentation: Segmentation) -> tuple[Receipt, bytes]
         raise
 
 
+def store_beside(archive: Archive, content: bytes) -> Receipt:
+    """Store what was made of a segmentation, or find what an earlier version of this software stored of the same."""
+    try:
+        return archive.store(content)
+    except StoreMismatch as mismatch:
+        header = dcmread(io.BytesIO(content), stop_before_pixels=True)
+        uid, series_uid = Uid(str(header.SOPInstanceUID)), Uid(str(header.SeriesInstanceUID))
+        try:
+            held = archive.find_series(series_uid)
+        except NotInArchive:
+            raise mismatch from None
+        for key in held.instance_keys:
+            if same_but_for_software(archive.content(key), content):
+                return _receipt(key, uid, series_uid)
+        raise
+
+
 def held_at(archive: Archive, segmentation: Segmentation, key: ArchiveKey) -> tuple[Receipt, bytes] | None:
     """What an address holds, if it is whole and is the segmentation."""
     try:
@@ -90,11 +110,15 @@ def _same_at(archive: Archive, segmentation: Segmentation, key: ArchiveKey) -> t
     content = archive.content(key)
     if content != segmentation.content and not same_but_for_software(content, segmentation.content):
         return None
-    receipt = Receipt(
+    return _receipt(key, segmentation.sop_instance_uid, segmentation.series_instance_uid), content
+
+
+def _receipt(key: ArchiveKey, sop_instance_uid: Uid, series_instance_uid: Uid) -> Receipt:
+    """Of what was there already."""
+    return Receipt(
         key=key,
-        sop_instance_uid=segmentation.sop_instance_uid,
-        series_instance_uid=segmentation.series_instance_uid,
+        sop_instance_uid=sop_instance_uid,
+        series_instance_uid=series_instance_uid,
         created=False,
         resource=key if "/" in key else None,  # a path below the root of a DICOMweb service
     )
-    return receipt, content

@@ -39,6 +39,30 @@ def test_an_injection_before_midnight() -> None:
     assert suv_factor(header) == pytest.approx(suv_factor(pet()))
 
 
+@pytest.mark.parametrize("time", ["10", "1000", "100000", "100000.5", "100000.123456 "])
+def test_times_without_seconds_are_what_they_say(time: str) -> None:
+    header = pet()
+    header.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartTime = time
+    assert suv_factor(header) == pytest.approx(suv_factor(pet()), rel=1e-3)
+
+
+@pytest.mark.parametrize("time", ["930", "1", "10:00", "noon", "250000"])
+def test_a_time_that_is_none_is_not_guessed(time: str) -> None:
+    header = pet()
+    header.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartTime = time
+    assert "injection" in str(suv_factor(header))
+
+
+def test_a_slow_nuclide_is_imaged_days_later() -> None:
+    header = pet()
+    header.RadiopharmaceuticalInformationSequence[0].RadionuclideHalfLife = "282240"  # Zr-89
+    header.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartDateTime = "20251230110000.00+0100"
+    decayed = 370e6 * 2 ** (-3 * 86400 / 282240)
+    assert suv_factor(header) == pytest.approx(74_000 / decayed)
+    header.RadiopharmaceuticalInformationSequence[0].RadionuclideHalfLife = str(HALF_LIFE_S)
+    assert "too long" in str(suv_factor(header))
+
+
 def test_images_in_suv_already() -> None:
     assert suv_factor(pet(Units="GML")) == 1.0
 

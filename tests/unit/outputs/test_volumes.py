@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,3 +79,13 @@ def test_the_same_again_is_the_same() -> None:
     assert write_nrrd(first) == write_nrrd(second)
     assert write_nifti(first) == write_nifti(second)
     assert write_rtstruct(first, made.image[0]) == write_rtstruct(second, made.image[0])
+
+
+def test_names_in_any_alphabet(tmp_path: Path) -> None:
+    regions, _, _ = opened(study(Grid(), seed=4))
+    spec = replace(regions.regions[0].spec, label="L\u00e4sion \u809d\u81d3")
+    nrrd = write_nrrd(replace(regions, regions=(replace(regions.regions[0], spec=spec),)))
+    assert isinstance(nrrd, bytes)
+    assert "Segment0_Name:=L\u00e4sion \u809d\u81d3\n".encode() in nrrd.partition(b"\n\n")[0]
+    (tmp_path / "mask.seg.nrrd").write_bytes(nrrd)
+    assert sitk.ReadImage(str(tmp_path / "mask.seg.nrrd")).GetMetaData("Segment0_Name") == spec.label
