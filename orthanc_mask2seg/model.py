@@ -46,6 +46,9 @@ class Reason(StrEnum):
     IRREGULAR_SLICES = "irregular_slices"
     UNKNOWN_UNITS = "unknown_units"
     REGION_TOO_SMALL = "region_too_small"
+    TOO_MANY_LEVELS = "too_many_levels"
+    ONE_GREY_LEVEL = "one_grey_level"
+    NOTHING_IN_RANGE = "nothing_in_range"
     NOT_INSTALLED = "not_installed"
     NOT_IN_ENGINE = "not_in_engine"
 

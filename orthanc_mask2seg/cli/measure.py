@@ -18,7 +18,9 @@ from orthanc_mask2seg.errors import ConfigurationError
 from orthanc_mask2seg.model import Outcome, Refusal, Result
 
 if TYPE_CHECKING:
+    from orthanc_mask2seg.outputs.kinds import OutputKind
     from orthanc_mask2seg.outputs.measured import Measured
+    from orthanc_mask2seg.service.measuring import Opened
 
 
 def _presets() -> list[str]:
@@ -27,7 +29,7 @@ def _presets() -> list[str]:
     return [*PRESETS]
 
 
-def measure(
+def measure(  # noqa: PLR0917 - the command line names them all
     series: Annotated[str | None, typer.Argument(help="Orthanc id or SeriesInstanceUID of a segmentation.")] = None,
     seg: Annotated[Path | None, typer.Option("--seg", help="SEG file, ours or anybody's.")] = None,
     source: Annotated[Path | None, typer.Option("--source", help="Folder of the images that it was made on.")] = None,
@@ -39,27 +41,43 @@ def measure(
         str | None, typer.Option("--engine", help="z-rad or pyradiomics, as installed; see docs/outputs.md.")
     ] = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write a table of the features into this file.")] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to", help="Write these into the folder of -o: sr, csv, json, rtstruct, nrrd, nifti, preview, capture."
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for what --to names.")] = None,
     config_file: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure the segments of a segmentation: volume, diameters, values and radiomics.
 
-    Stores nothing.
+    Stores nothing in the PACS.
 
     For example:
 
     mask2seg measure --seg seg.dcm --source ct/ --csv features.csv
 
     mask2seg measure 2.25.324838456605791252458993072132235989631 -c orthanc.json --json
+
+    mask2seg measure --seg seg.dcm --source ct/ --to sr,rtstruct,nrrd,preview -o beside/
     """
     with faults(as_json=as_json):
         settings = _with_preset(settings_of(config_file, None), preset, engine)
-        found = _measured(series, seg, source, settings)
-        if isinstance(found, Refusal):
-            refused = Result(outcome=Outcome.REFUSED, reason=found.reason, detail=found.detail, hint=found.hint,
-                             evidence=found.evidence)  # fmt: skip
+        kinds = _kinds(to, out)
+        opened = _opened(series, seg, source, settings)
+        if isinstance(opened, Refusal):
+            refused = Result(outcome=Outcome.REFUSED, reason=opened.reason, detail=opened.detail, hint=opened.hint,
+                             evidence=opened.evidence)  # fmt: skip
             finish((refused,), as_json=as_json, evidence=True)
             return
+        from orthanc_mask2seg.service import measuring
+
+        found = measuring.measure(opened, settings)
+        if out is not None:
+            said = measuring.write_outputs(opened, kinds, settings, out)
+            found = dataclasses.replace(found, notes=(*found.notes, *said))
         if csv is not None:
             _write(csv, found)
         if as_json:
@@ -83,9 +101,19 @@ def _with_preset(settings: config.Settings, preset: str | None, engine: str | No
     return dataclasses.replace(settings, radiomics_preset=preset)
 
 
-def _measured(
-    series: str | None, seg: Path | None, source: Path | None, settings: config.Settings
-) -> Measured | Refusal:
+def _kinds(to: str | None, out: Path | None) -> tuple[OutputKind, ...]:
+    from orthanc_mask2seg.outputs.kinds import OutputKind, parse_outputs
+
+    if (to is None) != (out is None):
+        raise ConfigurationError("--to needs -o, and -o needs --to", hint="Add -o FOLDER, or --to sr,rtstruct.")
+    try:
+        named = parse_outputs((to or "seg").split(","))
+    except ValueError as error:
+        raise ConfigurationError(str(error), hint="--to takes names with commas.") from None
+    return tuple(kind for kind in named if kind is not OutputKind.SEG)
+
+
+def _opened(series: str | None, seg: Path | None, source: Path | None, settings: config.Settings) -> Opened | Refusal:
     from orthanc_mask2seg.service import archives, measuring
 
     if bool(series) == bool(seg):
@@ -94,11 +122,11 @@ def _measured(
         )
     if series:
         archive = archives.open_archive(settings)
-        return measuring.measure_series(archive, archive.find_series(series), settings)
+        return measuring.open_in_archive(archive, archive.find_series(series), settings)
     if source is None:
         raise ConfigurationError("--seg needs --source, the folder of the images", hint="Add --source DIR.")
     assert seg is not None
-    return measuring.measure_file(seg, source, settings)
+    return measuring.open_file(seg, source, settings)
 
 
 def _write(path: Path, measured: Measured) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pydicom import Dataset
 
 from orthanc_mask2seg.model import Refusal
 from orthanc_mask2seg.outputs.intensities import Intensities
 from orthanc_mask2seg.outputs.kinds import OutputKind
-from orthanc_mask2seg.outputs.measured import Measured, measure_all
 from orthanc_mask2seg.outputs.presets import Preset
 from orthanc_mask2seg.outputs.regions import Regions
+
+if TYPE_CHECKING:
+    from orthanc_mask2seg.outputs.measured import Measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,8 @@ class Ingredients:
     def measured(self) -> Measured:
         """The measurements of all regions; the same fault again where they failed."""
         if self._measured is None:
+            from orthanc_mask2seg.outputs.measured import measure_all  # noqa: PLC0415 - it brings SimpleITK
+
             try:
                 self._measured = measure_all(self.regions, self.intensities(), self.preset)
             except Exception as error:
@@ -67,7 +72,7 @@ class Ingredients:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the measurements left out and why; nothing where they failed, which each output says itself."""
-        return self._measured.notes if isinstance(self._measured, Measured) else ()
+        return () if self._measured is None or isinstance(self._measured, Exception) else self._measured.notes
 
 
 Maker = Callable[[Ingredients], Product | Refusal]

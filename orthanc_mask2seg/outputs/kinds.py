@@ -65,7 +65,7 @@ def preset_of(
     if bins:
         changed |= {"bins": bins, "bin_width": 0.0}
     if value_range:
-        changed["value_range"] = (value_range[0], value_range[1])
+        changed |= {"value_range": (value_range[0], value_range[1]), "range_of_hu": False}
     if outlier_sigma:
         changed["outlier_sigma"] = outlier_sigma
     if aggregations:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orthanc_mask2seg import __version__
-from orthanc_mask2seg.model import Refusal
+from orthanc_mask2seg.model import Reason, Refusal
 from orthanc_mask2seg.outputs.engines import EngineName, engine_of, engine_version
 from orthanc_mask2seg.outputs.grid import regular_grid
 from orthanc_mask2seg.outputs.intensities import Intensities
@@ -52,7 +52,10 @@ class Measured:
 
     def document(self) -> dict[str, Any]:
         """JSON form (docs/outputs.md)."""
+        seg, source = self.regions.seg, self.regions.source.series
         return {
+            "seg_sop_instance_uid": str(seg.SOPInstanceUID),
+            "source_series_uid": str(source.series_instance_uid),
             "segments": [
                 {
                     "number": region.number,
@@ -89,14 +92,18 @@ def measure_all(regions: Regions, intensities: Intensities | Refusal, preset: Pr
         for region in regions.regions:
             features[region.number] = measure(region, regions.source, None)
         return Measured(regions=regions, features=features, engine=_own(), notes=(_said(intensities),))
-    notes: dict[str, None] = {}
+    notes = dict.fromkeys(f"Segment {number} is empty: there is nothing to measure." for number, _ in regions.empty)
+    refused = False
     for region in regions.regions:
         more = extract(region, regions.source, intensities, preset) if preset.aggregations else ()
         if isinstance(more, Refusal):
             notes[_said(more)] = None
-            more = ()
+            refused, more = True, ()
+        if any(f.reason == Reason.ONE_GREY_LEVEL for f in more):
+            width = f"{preset.bin_width:g} {intensities.unit.meaning}" if preset.bin_width else f"{preset.bins} levels"
+            notes[f"{Reason.ONE_GREY_LEVEL}: all voxels of segment {region.number} are alike ({width})."] = None
         features[region.number] = (*measure(region, regions.source, intensities), *more)
-    engine = _own() if notes or not preset.aggregations else _engine(preset, intensities)
+    engine = _own() if refused or not preset.aggregations else _engine(preset, intensities)
     return Measured(regions=regions, features=features, engine=engine, notes=tuple(notes))
 
 

@@ -76,6 +76,7 @@ class Feature:
             "code": self.code or self.concept.value,
             "name": self.name,
             "family": self.family,
+            "pyradiomics": self.pyradiomics,
             "aggregation": self.aggregation,
             "value": self.value,
             "unit": self.unit.value,

@@ -49,6 +49,8 @@ class Preset:
         Resampled values of HU are rounded to whole numbers.
     value_range
         Values outside are not part of the region (re-segmentation); None to keep all.
+    range_of_hu
+        This range is one of HU; else of whatever unit the image has, as the site has chosen it.
     outlier_sigma
         Values further from the mean than so many standard deviations are not part of the region; 0 to keep all.
     bin_width
@@ -67,6 +69,7 @@ class Preset:
     interpolation: Interpolation = Interpolation.LINEAR
     rounded: bool = False
     value_range: tuple[float, float] | None = None
+    range_of_hu: bool = True
     outlier_sigma: float = 0.0
     bin_width: float = 0.0
     bins: int = 0
@@ -77,7 +80,11 @@ class Preset:
 
     def document(self) -> dict[str, Any]:
         """JSON form, as it is recorded with each result."""
-        return {name: _shown(value) for name, value in asdict(self).items() if name != "engine"}
+        return {name: _shown(value) for name, value in asdict(self).items() if name not in _NOT_SHOWN}
+
+
+_NOT_SHOWN = {"engine", "range_of_hu"}
+"""Stands elsewhere in a result, or in its unit."""
 
 
 def _shown(value: Any) -> Any:

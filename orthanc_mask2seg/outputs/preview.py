@@ -6,7 +6,7 @@ Text is drawn in, and none of it is of the patient: the segment's number, label 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -32,6 +32,10 @@ PANEL = 256
 CAPTION = 22
 MOST_SEGMENTS = 40
 """Rows of a sheet; further segments are counted."""
+SMALLEST_FIELD_MM = 80.0
+"""Side of what is shown of a small segment, so that one sees where it is."""
+FIELD = 1.6
+"""Side of what is shown, in sizes of the segment."""
 EVERY = slice(None, None, 4)
 """Pixels that are enough to choose a window."""
 
@@ -46,8 +50,8 @@ Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _View:
-    """One plane through a segment.
+class _Cut:
+    """One plane through a segment: what of it lies inside.
 
     Attributes
     ----------
@@ -55,7 +59,6 @@ class _View:
         Where rows and columns lie, increasing.
     """
 
-    values: Grey
     inside: Inside
     down_mm: Places
     along_mm: Places
@@ -113,9 +116,9 @@ def draw(regions: Regions, intensities: Intensities | Refusal) -> Image.Image | 
     for row, region in enumerate(shown):
         top = row * (PANEL + CAPTION)
         pen.text((4, top + 3), caption(region, regions.source), (255, 255, 255), _font())
-        for column, view in enumerate(views(region, regions.source, intensities)):
-            corner = (column * PANEL, top + CAPTION)
-            sheet.paste(_panel(view, grey, rgb(region.spec.recommended_display_cielab)), corner)
+        colour = rgb(region.spec.recommended_display_cielab)
+        for column, (cut, values) in enumerate(views(region, regions.source, intensities)):
+            sheet.paste(_panel(cut, grey(values), colour), (column * PANEL, top + CAPTION))
     if left:
         pen.text((4, height - CAPTION + 3), f"and {counted(left, 'more segment')}", (255, 255, 255), _font())
     return sheet
@@ -149,10 +152,12 @@ def _percentiles(intensities: Intensities, planes: Collection[int]) -> tuple[flo
 def shown_planes(regions: Regions) -> frozenset[int]:
     """Planes of the source that the sheet shows something of: no others need be read."""
     axes = _Axes.of(regions.source)
-    found = {centroid(region)[0] for region in regions.regions[:MOST_SEGMENTS]}
-    for along in (axes.rows, axes.columns):
-        down, _, _ = _nearest(axes.heights, along)
-        found.update(axes.order[down].tolist())
+    found: set[int] = set()
+    for region in regions.regions[:MOST_SEGMENTS]:
+        found.add(centroid(region)[0])
+        for cut in _cuts(region, axes)[1:]:
+            (down, _), _, _ = _sampled(cut)
+            found.update(axes.order[down].tolist())
     return frozenset(found)
 
 
@@ -176,47 +181,41 @@ class _Axes:
         return cls(order, heights, rows, columns)
 
 
-def views(region: Region, source: ImageSeries, intensities: Intensities) -> tuple[_View, _View, _View]:
-    """Planes through the centroid: as the images lie, along their rows, and along their columns.
-
-    What is not among `shown_planes` may be missing.
-    """
+def _cuts(region: Region, axes: _Axes) -> tuple[_Cut, _Cut, _Cut]:
+    """Planes through the centroid: as the images lie, along their rows, and along their columns."""
     plane, row, column = centroid(region)
-    axes = _Axes.of(source)
-    read = sorted(intensities.planes)
     whole = (len(axes.heights), len(axes.rows), len(axes.columns))
-    across, along = np.zeros(whole[::2], np.float32), np.zeros(whole[:2], np.float32)
-    across[read] = intensities.stacked(read, rows=slice(row, row + 1))[:, 0]
-    along[read] = intensities.stacked(read, columns=slice(column, column + 1))[:, :, 0]
-    across_inside, along_inside = _cut(region, whole, 1, row), _cut(region, whole, 2, column)
+    across, along = _cut(region, whole, 1, row)[axes.order], _cut(region, whole, 2, column)[axes.order]
     return (
-        _View(
-            values=intensities.planes[plane].values(),
-            inside=_cut(region, whole, 0, plane),
-            down_mm=axes.rows,
-            along_mm=axes.columns,
-        ),
-        _View(
-            values=across[axes.order],
-            inside=across_inside[axes.order],
-            down_mm=axes.heights,
-            along_mm=axes.columns,
-        ),
-        _View(
-            values=along[axes.order],
-            inside=along_inside[axes.order],
-            down_mm=axes.heights,
-            along_mm=axes.rows,
-        ),
+        _Cut(inside=_cut(region, whole, 0, plane), down_mm=axes.rows, along_mm=axes.columns),
+        _Cut(inside=across, down_mm=axes.heights, along_mm=axes.columns),
+        _Cut(inside=along, down_mm=axes.heights, along_mm=axes.rows),
     )
 
 
+def views(region: Region, source: ImageSeries, intensities: Intensities) -> Iterator[tuple[_Cut, Grey]]:
+    """The three planes and their values; what is not among `shown_planes` may be missing."""
+    plane, row, column = centroid(region)
+    axes = _Axes.of(source)
+    first, second, third = _cuts(region, axes)
+    read = sorted(intensities.planes)
+    across = np.zeros((len(axes.heights), len(axes.columns)), np.float32)
+    along = np.zeros((len(axes.heights), len(axes.rows)), np.float32)
+    across[read] = intensities.stacked(read, rows=slice(row, row + 1))[:, 0]
+    along[read] = intensities.stacked(read, columns=slice(column, column + 1))[:, :, 0]
+    yield first, intensities.planes[plane].values()
+    yield second, across[axes.order]
+    yield third, along[axes.order]
+
+
 def centroid(region: Region) -> tuple[int, int, int]:
-    """(plane, row, column) nearest to the mean place of the voxels of a region."""
+    """(plane, row, column) nearest to the mean place of the voxels of a region, of those that hold any of them."""
     found = []
     for axis, start in enumerate(region.corner):
         counts = np.count_nonzero(region.voxels, axis=tuple({0, 1, 2} - {axis}))
-        found.append(start + round(float(np.average(np.arange(len(counts)), weights=counts))))
+        held = np.flatnonzero(counts)
+        mean = float(np.average(np.arange(len(counts)), weights=counts))
+        found.append(start + int(held[np.argmin(np.abs(held - mean))]))
     return found[0], found[1], found[2]
 
 
@@ -229,10 +228,11 @@ def _cut(region: Region, shape: tuple[int, int, int], axis: int, at: int) -> Ins
     return whole
 
 
-def _panel(view: _View, grey: Callable[[Grey], npt.NDArray[np.uint8]], colour: Colour) -> Image.Image:
-    """One plane at its true proportions, the outline, and a scale."""
-    down, along, mm = _nearest(view.down_mm, view.along_mm)
-    values, inside = grey(view.values)[down][:, along], view.inside[down][:, along]
+def _panel(cut: _Cut, values: npt.NDArray[np.uint8], colour: Colour) -> Image.Image:
+    """One plane at its true proportions, around the segment, the outline, and a scale."""
+    (down, rows), (along, columns), mm = _sampled(cut)
+    inside = cut.inside[down][:, along] | _within(cut.inside, rows, columns)
+    values = values[down][:, along]
     pixels = np.repeat(values[..., None], 3, axis=2)
     pixels[inside & ~ndimage.binary_erosion(inside)] = colour
     panel = Image.new("RGB", (PANEL, PANEL))
@@ -241,16 +241,39 @@ def _panel(view: _View, grey: Callable[[Grey], npt.NDArray[np.uint8]], colour: C
     return panel
 
 
-def _nearest(down_mm: Places, along_mm: Places) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], float]:
-    """Nearest row and column for each pixel of the panel, and mm of a pixel."""
-    spans = [_edges(axis) for axis in (down_mm, along_mm)]
-    mm = max(high - low for low, high in spans) / PANEL
-    found = []
-    for axis, (low, high) in zip((down_mm, along_mm), spans, strict=True):
-        centres = low + (np.arange(max(1, round((high - low) / mm))) + 0.5) * mm
-        between = (axis[1:] + axis[:-1]) / 2
-        found.append(np.searchsorted(between, centres))
-    return found[0], found[1], mm
+def _within(inside: Inside, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> Inside:
+    """Pixels that the centre of a voxel of the segment lies in: none is left out, however small it is."""
+    counts = np.pad(np.cumsum(np.cumsum(inside, 0, dtype=np.int64), 1), ((1, 0), (1, 0)))
+    corners = counts[rows][:, columns]
+    return np.asarray(corners[1:, 1:] - corners[:-1, 1:] - corners[1:, :-1] + corners[:-1, :-1] > 0)
+
+
+Samples = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
+"""For each pixel of a side the nearest row (or column); and, for each edge of a pixel, the first one beyond it."""
+
+
+def _sampled(cut: _Cut) -> tuple[Samples, Samples, float]:
+    """Rows and columns that are shown, and mm of a pixel."""
+    axes = (cut.down_mm, cut.along_mm)
+    boxes = []
+    for axis, others in zip(axes, (1, 0), strict=True):
+        used = np.flatnonzero(cut.inside.any(axis=others))
+        boxes.append((float(axis[used[0]]), float(axis[used[-1]])))
+    side = max(SMALLEST_FIELD_MM, *(FIELD * (high - low) for low, high in boxes))
+    fields = []
+    for axis, (low, high) in zip(axes, boxes, strict=True):
+        first, last = _edges(axis)
+        begin = min(max(first, (low + high - side) / 2), max(first, last - side))
+        fields.append((begin, min(last, begin + side)))
+    mm = max(high - low for low, high in fields) / PANEL
+    down, along = (_samples(axis, *field, mm) for axis, field in zip(axes, fields, strict=True))
+    return down, along, mm
+
+
+def _samples(axis: Places, low: float, high: float, mm: float) -> Samples:
+    edges = low + np.arange(max(1, round((high - low) / mm)) + 1) * mm
+    between = (axis[1:] + axis[:-1]) / 2
+    return np.searchsorted(between, edges[:-1] + 0.5 * mm), np.searchsorted(axis, edges)
 
 
 def _edges(axis: Places) -> tuple[float, float]:

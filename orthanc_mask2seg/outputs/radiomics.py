@@ -9,13 +9,15 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from orthanc_mask2seg.model import CodedConcept, ImageSeries, Reason, Refusal
-from orthanc_mask2seg.outputs import by_pyradiomics
+from orthanc_mask2seg.outputs import by_pyradiomics, one_level
 from orthanc_mask2seg.outputs.codes import CUBIC_MM, HU, MM, NO_UNITS, PER_MM, SQUARE_MM, coded
 from orthanc_mask2seg.outputs.engines import EngineName, engine_of
 from orthanc_mask2seg.outputs.feature_table import FEATURES, FeatureRow
@@ -28,6 +30,9 @@ from orthanc_mask2seg.outputs.regions import Region
 
 DISCRETE_LEVELS = 16
 """An image of no more values than this is discretised already: its values are taken as grey levels."""
+
+MOST_LEVELS = 512
+"""The engine's time grows with the third power of the number of grey levels: 512 take seconds, 4000 many minutes."""
 
 _MODES = {
     Aggregation.AVERAGED_3D: ("3D", "AVER", "_3D_avg"),
@@ -45,6 +50,8 @@ _FAMILIES = {
 _BY_DIRECTION = ("cm", "rlm")
 """Families of which there is one matrix for each direction."""
 _OF_VALUES = ("morph", "loc", "stat", "ih", "ivh")
+_SHAPE_OF_VALUES = {"morph_com", "morph_integ_int", "morph_moran_i", "morph_geary_c"}
+"""Features among those of the shape that look at values."""
 _UNDEFINED = 1_000_000
 """What the engine gives for a ratio to zero; the IBSI gives that value to the coarseness of a constant alone."""
 
@@ -81,7 +88,7 @@ def extract(
     engine = engine_of(preset.engine)
     if engine is None:
         return not_installed(preset.engine)
-    if preset.value_range is not None and intensities.unit != HU:
+    if preset.value_range is not None and preset.range_of_hu and intensities.unit != HU:
         return Refusal(
             reason=Reason.UNKNOWN_UNITS,
             detail=f"The preset {preset.name} keeps a range of HU, and the values are in {intensities.unit.meaning}.",
@@ -97,19 +104,57 @@ def extract(
         warnings.simplefilter("ignore")
         with np.errstate(all="ignore"):
             prepared = prepare(region, intensities, grid, preset)
-            found = {} if prepared is None else _extract(prepared, intensities, preset, engine)
-    return _features(found, preset, intensities.unit, str(Reason.REGION_TOO_SMALL), engine)
+            if prepared is None:
+                return _features({}, preset, intensities.unit, str(Reason.REGION_TOO_SMALL), engine)
+            found = _extract(prepared, intensities, preset, engine)
+            why = _why(prepared, intensities, preset)
+    return _features(found, preset, intensities.unit, str(why), engine)
+
+
+def _why(prepared: Prepared, intensities: Intensities, preset: Preset) -> Reason:
+    """Why a feature that the engine does not give does not exist."""
+    values = prepared.values[prepared.inside]
+    low, high = preset.value_range or (-math.inf, math.inf)
+    kept = values[(values >= low) & (values <= high)]
+    if not kept.size:
+        return Reason.NOTHING_IN_RANGE
+    width = _width(intensities, preset)
+    anchor = low if preset.value_range else 0.0
+    levels = np.floor((kept - anchor) / width) if width else kept
+    if width and levels.max() - (levels.min() if preset.value_range is None else 0) >= MOST_LEVELS:
+        return Reason.TOO_MANY_LEVELS
+    return Reason.ONE_GREY_LEVEL if kept.size > 1 and (levels == levels[0]).all() else Reason.REGION_TOO_SMALL
 
 
 def _extract(prepared: Prepared, intensities: Intensities, preset: Preset, engine: EngineName) -> Found:
     if engine is EngineName.PYRADIOMICS:
         return by_pyradiomics.find(prepared, preset, _width(intensities, preset))
     data = _roi(prepared, intensities, preset)
-    if data is None:
-        return {}
+    if data is None:  # no value is left, but the shape is
+        shape = _run(_unsegmented(prepared), Aggregation.AVERAGED_3D, ["morph"])
+        return {key: value for key, value in shape.items() if key[0] not in _SHAPE_OF_VALUES}
     found = _of_values(data)
+    if _count(data) > MOST_LEVELS:
+        return found
     for aggregation in preset.aggregations:
         found |= _run(data, aggregation, _texture(aggregation, preset))
+    levels = data.texture_discretized_image
+    if levels is not None and one_level.is_one(levels.array):
+        found = _of_one_level(levels.array, preset) | found
+    return found
+
+
+def _count(data: Any) -> float:
+    """Number of grey levels that the matrices are as wide as."""
+    image = data.texture_discretized_image
+    return 0.0 if image is None else float(np.nanmax(image.array))
+
+
+def _of_one_level(levels: npt.NDArray[np.float64], preset: Preset) -> Found:
+    found: Found = {(f"ih_{name}", ""): value for name, value in one_level.HISTOGRAM.items()}
+    for aggregation in preset.aggregations:
+        if one_level.has_neighbours(levels, in_plane=_MODES[aggregation][0] != "3D"):
+            found |= {(f"cm_{name}", str(aggregation)): value for name, value in one_level.CO_OCCURRENCE.items()}
     return found
 
 
@@ -188,16 +233,21 @@ def _histogram(levels: npt.NDArray[np.float64]) -> Found:
 
 def _roi(prepared: Prepared, intensities: Intensities, preset: Preset) -> Any:
     """The engine's data: re-segmented and discretised; None where no voxel is left."""
-    from zrad.preprocessing import IntensityMaskBuilder, Resegmenter, RoiData  # noqa: PLC0415
+    from zrad.preprocessing import Resegmenter  # noqa: PLC0415
 
-    data = IntensityMaskBuilder().apply(
-        RoiData(image=_image(prepared.values, prepared), morphological_mask=_image(prepared.inside, prepared))
-    )
     sigma = preset.outlier_sigma or None
-    data = Resegmenter(intensity_range=preset.value_range, outlier_range=sigma).apply(data)
+    data = Resegmenter(intensity_range=preset.value_range, outlier_range=sigma).apply(_unsegmented(prepared))
     if np.isnan(data.intensity_mask.array).all():
         return None
     return _discretised(data, intensities, preset)
+
+
+def _unsegmented(prepared: Prepared) -> Any:
+    from zrad.preprocessing import IntensityMaskBuilder, RoiData  # noqa: PLC0415
+
+    return IntensityMaskBuilder().apply(
+        RoiData(image=_image(prepared.values, prepared), morphological_mask=_image(prepared.inside, prepared))
+    )
 
 
 def _image(values: npt.NDArray[Any], prepared: Prepared) -> Any:
@@ -226,6 +276,10 @@ def _discretised(data: Any, intensities: Intensities, preset: Preset) -> Any:
             data = step.apply(data)
         except (ValueError, ArithmeticError):  # of a constant
             continue
+    if data.texture_discretized_image is None and lowest == float(np.nanmax(data.intensity_mask.array)):
+        levels = copy(data.intensity_mask)
+        levels.array = np.where(np.isnan(levels.array), np.nan, 1.0)
+        data = replace(data, texture_discretized_image=levels)
     return data
 
 

@@ -255,9 +255,7 @@ def _region(number: int, spec: SegmentSpec, parts: Sequence[Part]) -> Region:
     return Region(number=number, spec=spec, corner=(int(first[0]), int(first[1]), int(first[2])), voxels=voxels)
 
 
-def source_uid_of(seg: Dataset) -> Uid | None:
-    """SeriesInstanceUID of the images that a segmentation names (ReferencedSeriesSequence)."""
-    for item in seg.get("ReferencedSeriesSequence") or ():
-        if item.get("SeriesInstanceUID"):
-            return Uid(str(item.SeriesInstanceUID))
-    return None
+def source_uids_of(seg: Dataset) -> tuple[Uid, ...]:
+    """SeriesInstanceUIDs of the images that a segmentation names (ReferencedSeriesSequence)."""
+    items = seg.get("ReferencedSeriesSequence") or ()
+    return tuple(Uid(str(item.SeriesInstanceUID)) for item in items if item.get("SeriesInstanceUID"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from orthanc_mask2seg.core import versions
@@ -94,7 +95,8 @@ class Retirer:
 
     def _deleted(self, archive: Archive, old: Stored) -> EarlierOutput:
         try:
-            _checked(archive, old)
+            with suppress(NotInArchive):
+                _checked(archive, old)
             self._delete_beside(archive, old)
             self._delete(archive, old, old)
         except NotSupported as error:
@@ -107,9 +109,13 @@ class Retirer:
     def _delete(self, archive: Archive, row: Stored, before: Stored | None) -> None:
         """Delete it; put it back where another job has stored the very same since the ledger was asked `before`.
 
-        No archive knows a deletion that is bound to a condition, and the host may have stood still before it.
+        No archive knows a deletion that is bound to a condition, and the host may have stood still before it. Where
+        there is nothing, nothing is deleted: what comes there later is another job's.
         """
-        content = _checked(archive, row)
+        try:
+            content = _checked(archive, row)
+        except NotInArchive:
+            return
         archive.delete_instance(row.orthanc_id)
         there = self.outputs.stored_at(row.orthanc_id)
         if content is not None and there is not None and there != before and there.state is not StoredState.SUPERSEDED:
@@ -169,18 +175,20 @@ def reported(row: Stored, state: str) -> EarlierOutput:
 
 
 def _checked(archive: Archive, row: Stored) -> bytes | None:
-    """What an address holds, which is what was stored there; None where it is gone, damaged or cannot be judged.
+    """What an address holds, which is what was stored there; None where it is damaged or cannot be judged.
 
     Raises
     ------
     Edited
         It holds something else.
+    NotInArchive
+        It holds nothing.
     """
     if not row.sha256:
         return None
     try:
         content = archive.content(row.orthanc_id)
-    except (NotInArchive, ArchiveDamaged):
+    except ArchiveDamaged:
         return None
     if hashlib.sha256(content).hexdigest() != row.sha256:
         _log.warning("series %s: instance %s was changed by somebody else and stays", row.series_key, row.orthanc_id)

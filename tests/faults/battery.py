@@ -45,7 +45,7 @@ AHEAD = 25
 """Masks that are sent before there are faults in proportion."""
 STEP_SECONDS = 12.0
 """Longest wait for a service to come to a step."""
-ACTS = 90
+ACTS = 120
 """Greater faults of a full run, at least: every one once, and those again that found nothing to strike."""
 CALM_SECONDS = 120.0
 """So long nothing may change, after the last fault, for what is not right to be lost."""

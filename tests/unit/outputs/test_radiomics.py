@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 from zrad.image import Image
 from zrad.preprocessing import ImageResampler, MaskResampler
+from zrad.radiomics.glcm import GLCM
 
 from orthanc_mask2seg.model import Reason, Refusal
+from orthanc_mask2seg.outputs import one_level
 from orthanc_mask2seg.outputs.grid import RegularGrid, regular_grid
 from orthanc_mask2seg.outputs.intensities import StoredPlane
 from orthanc_mask2seg.outputs.kinds import preset_of
@@ -73,6 +76,69 @@ def test_a_constant_region_has_what_exists() -> None:
         assert by_code["Q4LE"] == 40.0
         assert by_code["ECT3"] == 0.0
         assert by_code["RNU0"] is not None
+        texture = {(f.code, f.aggregation): f for f in found}
+        assert (by_code["TLU2"], by_code["BJ5W"], by_code["X6K6"]) == (0.0, 1.0, 1.0)
+        assert texture["TU9B", "3D averaged"].value == 0.0
+        assert texture["8ZQL", "3D averaged"].value == 1.0
+        assert texture["NI2N", "3D averaged"].reason == Reason.ONE_GREY_LEVEL  # correlation: a ratio of zeros
+        assert {f.reason for f in found} <= {None, str(Reason.ONE_GREY_LEVEL)}
+        assert any(str(Reason.ONE_GREY_LEVEL) in note for note in measure_all(regions, constant, PRESETS[name]).notes)
+
+
+def test_one_level_is_what_the_engine_gives_for_all_that_it_can_divide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its formulas for a matrix of one entry; it gives up on the whole family because of two of them."""
+    for name in ("_calc_correlation", "_calc_information_correlation_1"):
+        monkeypatch.setattr(GLCM, name, staticmethod(lambda _matrix: math.nan))
+    levels = np.full((4, 5, 5), np.nan)
+    levels[1:3, 1:4, 1:4] = 1.0
+    calculator = GLCM("3D", "AVER")
+    found = {
+        tag.removeprefix("cm_").removesuffix("_3D_avg"): v for tag, v in calculator.calculate_features(levels).items()
+    }
+    for name, value in found.items():
+        assert value == pytest.approx(one_level.CO_OCCURRENCE.get(name, math.nan), abs=1e-12, nan_ok=True), name
+    assert set(found) - set(one_level.CO_OCCURRENCE) == {"corr", "info_corr1"}
+
+
+def test_neighbours_touch_by_a_corner_at_least() -> None:
+    levels = np.full((3, 3, 3), np.nan)
+    levels[0, 0, 0] = levels[1, 1, 1] = 1.0
+    assert one_level.has_neighbours(levels, in_plane=False)
+    assert not one_level.has_neighbours(levels, in_plane=True)
+    levels[1, 1, 1] = np.nan
+    levels[2, 2, 2] = 1.0
+    assert not one_level.has_neighbours(levels, in_plane=False)
+
+
+def test_where_no_value_is_left_the_shape_is() -> None:
+    regions, values, _ = opened(study(Grid(), labels=region(slice(1, 5), slice(4, 14), slice(3, 12))))
+    preset = preset_of("slicer", value_range=(5000, 6000), aggregations=("3D averaged",))
+    found = extract(regions.regions[0], regions.source, values, preset)
+    whole = extract(regions.regions[0], regions.source, values, preset_of("slicer", aggregations=("3D averaged",)))
+    assert isinstance(found, tuple)
+    assert isinstance(whole, tuple)
+    for one, all_of_it in zip(found, whole, strict=True):
+        if one.family == "morphology" and one.value is not None:
+            assert one.value == pytest.approx(all_of_it.value), one.name
+    assert {f.family for f in found if f.value is not None} == {"morphology"}
+    assert sum(f.value is not None for f in found) >= 20
+    assert {f.reason for f in found if f.value is None} == {str(Reason.NOTHING_IN_RANGE)}
+
+
+def test_a_range_that_the_site_sets_is_in_the_unit_of_the_image() -> None:
+    regions, values, _ = opened(study(Grid(), modality="MR"))
+    found = extract(regions.regions[0], regions.source, values, preset_of("slicer", value_range=(-1000, 3000)))
+    assert isinstance(found, tuple)
+
+
+def test_texture_of_too_many_levels_is_left_out() -> None:
+    regions, values, _ = opened(study(Grid(), labels=region(slice(1, 5), slice(4, 14), slice(3, 12))))
+    found = extract(regions.regions[0], regions.source, values, preset_of("slicer", bin_width=0.01))
+    assert isinstance(found, tuple)
+    assert {f.reason for f in found if f.value is None} == {str(Reason.TOO_MANY_LEVELS)}
+    assert {"morphology", "intensity_statistics", "intensity_histogram"} <= {
+        f.family for f in found if f.value is not None
+    }
 
 
 def test_irregular_slices_have_values_alone() -> None:
@@ -141,6 +207,16 @@ def test_nothing_of_it_is_imported_unless_asked_for() -> None:
     program = (
         "import sys; import orthanc_mask2seg.cli.app, orthanc_mask2seg.service.worker, orthanc_mask2seg.service.daemon;"
         "print([m for m in ('zrad', 'skimage', 'scipy', 'slicerio', 'nrrd') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == "[]"
+
+
+def test_contours_alone_load_no_measurements() -> None:
+    program = (
+        "import sys; from tests.builders import Grid, study; from tests.unit.outputs.made import converted;"
+        "converted(study(Grid()), outputs=('seg', 'rtstruct'));"
+        "print([m for m in ('zrad', 'skimage', 'SimpleITK', 'slicerio') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.strip() == "[]"

@@ -31,7 +31,7 @@ def test_a_fault_of_the_measurements_is_said_and_harms_nothing(
         raise error
 
     tries = 0
-    monkeypatch.setattr("orthanc_mask2seg.outputs.bundle.measure_all", fails)
+    monkeypatch.setattr("orthanc_mask2seg.outputs.measured.measure_all", fails)
     made = study(Grid(), seed=3)
     archive = made.archive()
     result = run(

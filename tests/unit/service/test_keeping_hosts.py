@@ -264,6 +264,27 @@ def test_a_host_that_wakes_up_amid_a_deletion_puts_back_what_came_again(house):
     assert house.states() == ["current"]
 
 
+def test_a_host_deletes_nothing_where_there_is_nothing(house):
+    """What it would take back is gone: what comes to that address while it stands still is another job's."""
+    late = house.request()
+
+    def meanwhile():
+        house.correct(THIRD)
+        delete(house, *(series.key for series in house.archive.all_series() if series.modality == "SEG"))
+
+    def again():
+        house.correct(blob(Grid()))
+        house.run()
+
+    house.archive.moments["after store"] = meanwhile
+    house.archive.moments["before delete"] = again
+    assert house.run(late)["reason"] == "superseded"
+    assert house.archive.moments.pop("before delete", None) is again, "nothing was deleted"
+    again()
+    [seg] = current(house)
+    assert holds(seg, blob(Grid()))
+
+
 def test_a_host_that_wakes_up_after_its_job_was_done_and_the_study_deleted_brings_nothing_back(house):
     late = house.request()
 
