@@ -129,11 +129,11 @@ def rows_of(
     case: str, runs: Mapping[str, Sequence[Run]], encoding: Mapping[str, Sequence[float]]
 ) -> list[dict[str, Any]]:
     """Ratios of medians, with the spread of what they are made from."""
-    rows = [_row(case, "end_to_end_vs_floor", _seconds(runs["us"]), _seconds(runs["floor"]))]
-    rows += [_row(case, f"{way}_vs_us", _seconds(runs[way]), _seconds(runs["us"])) for way in PEERS if runs[way]]
+    rows = [ratio_row(case, "end_to_end_vs_floor", _seconds(runs["us"]), _seconds(runs["floor"]))]
+    rows += [ratio_row(case, f"{way}_vs_us", _seconds(runs[way]), _seconds(runs["us"])) for way in PEERS if runs[way]]
     if runs["service"]:
-        rows.append(_row(case, "service_vs_us", _seconds(runs["service"]), _seconds(runs["us"])))
-    rows += [_row(case, f"encode_vs_{way}", encoding[way], encoding["us"]) for way in encoding if way != "us"]
+        rows.append(ratio_row(case, "service_vs_us", _seconds(runs["service"]), _seconds(runs["us"])))
+    rows += [ratio_row(case, f"encode_vs_{way}", encoding[way], encoding["us"]) for way in encoding if way != "us"]
     for way in WAYS:
         if runs[way]:
             rows.append(_value(case, f"peak_mb_{way}", [run["rss"] for run in runs[way]]))
@@ -146,7 +146,8 @@ def _seconds(runs: Sequence[Run]) -> list[float]:
     return [float(run["seconds"]) for run in runs]
 
 
-def _row(case: str, metric: str, above: Sequence[float], below: Sequence[float]) -> dict[str, Any]:
+def ratio_row(case: str, metric: str, above: Sequence[float], below: Sequence[float]) -> dict[str, Any]:
+    """A ratio of medians, with the spread of both."""
     return {
         "case": case,
         "metric": metric,
@@ -171,6 +172,13 @@ def encode_alone(case: str, repeats: int) -> dict[str, list[float]]:
     command = [sys.executable, "-m", "bench.encoding", case, str(repeats)]
     found: dict[str, list[float]] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     return found
+
+
+def outputs_of(case: str) -> list[dict[str, Any]]:
+    """What follows from a segmentation, in a process of its own."""
+    command = [sys.executable, "-m", "bench.outputs", case]
+    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return [json.loads(line) for line in said.splitlines()]
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -209,6 +217,9 @@ def main() -> None:
                 options.out.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
         finally:
             server.stop()
+    if options.full:
+        rows += outputs_of("M" if "M" in cases else cases[0])
+        options.out.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
     print(table(rows))
 
 
