@@ -112,7 +112,7 @@ def draw(regions: Regions, intensities: Intensities | Refusal) -> Image.Image | 
     height = (PANEL + CAPTION) * len(shown) + (CAPTION if left else 0)
     sheet = Image.new("RGB", (3 * PANEL, height))
     pen = ImageDraw.Draw(sheet)
-    grey = _window(intensities, shown_planes(regions))
+    grey = window(intensities, shown_planes(regions))
     for row, region in enumerate(shown):
         top = row * (PANEL + CAPTION)
         pen.text((4, top + 3), caption(region, regions.source), (255, 255, 255), _font())
@@ -135,7 +135,8 @@ def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(13)
 
 
-def _window(intensities: Intensities, planes: Collection[int]) -> Callable[[Grey], npt.NDArray[np.uint8]]:
+def window(intensities: Intensities, planes: Collection[int]) -> Callable[[Grey], npt.NDArray[np.uint8]]:
+    """What turns values into grey, from 0 to 255."""
     low, high = WINDOWS.get(intensities.unit) or _percentiles(intensities, planes)
 
     def grey(values: Grey) -> npt.NDArray[np.uint8]:

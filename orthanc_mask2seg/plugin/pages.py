@@ -90,7 +90,16 @@ def _job(document: Mapping[str, Any]) -> str:
     others = (("mask", "The mask series"), ("source", "The images"))
     shown += [(title, _series(links[name])) for name, title in others if links.get(name)]
     anchors = [f'<a href="{escape(address)}">{escape(title)}</a>\n' for title, address in shown]
-    return "".join([*lines, "<p>", *anchors, "</p>\n</section>\n"])
+    return "".join([*lines, "<p>", *anchors, "</p>\n", _picture(document), "</section>\n"])
+
+
+def _picture(document: Mapping[str, Any]) -> str:
+    """Three planes through each segment; the service draws them when somebody looks."""
+    if not any(one["kind"] == "SEG" for one in (document.get("links") or {}).get("made") or []):
+        return ""
+    address = f"{ROOT}/mask2seg/jobs/{document['id']}/pictures/sheet.png"
+    words = "Three planes through each segment, with its outline"
+    return f'<p><img src="{escape(address)}" alt="{words}" loading="lazy"></p>\n'
 
 
 def _series(key: object) -> str:

@@ -22,11 +22,11 @@ ENDS = {"CSV": "csv", "JSON": "json", "NRRD": "seg.nrrd", "NIFTI": "nii.gz", "PR
 LARGEST_BODY = 64 << 10
 STATES = frozenset({"waiting", "running", "done", "failed", "quarantined"})
 HTML, CSS, SCRIPT = "text/html; charset=utf-8", "text/css; charset=utf-8", "text/javascript; charset=utf-8"
-JSON, TEXT = "application/json", "text/plain"
+JSON, TEXT, PNG = "application/json", "text/plain", "image/png"
 
 _SAFE = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'self'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'self'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
@@ -143,6 +143,13 @@ def _output(_request: Request, service: Service, found: re.Match[str]) -> Respon
     return Response(200, reply.body, "application/octet-stream", headers)
 
 
+def _picture(_request: Request, service: Service, found: re.Match[str]) -> Response:
+    reply = service.ask("GET", found[0])
+    if reply.status != 200 or reply.content_type != PNG:
+        return _forwarded(reply)
+    return Response(200, reply.body, PNG)
+
+
 def _page(_request: Request, service: Service, found: re.Match[str]) -> Response:
     """Show one job, or those of a study, to people."""
     reply = service.ask("GET", f"/{found[1]}/{found[2]}")
@@ -175,6 +182,7 @@ _ROUTES = (
     ("GET", "/jobs", _jobs),
     ("GET", f"/(jobs)/({JOB})", _state),
     ("GET", f"/jobs/({JOB})/outputs/([A-Z]{{2,8}})", _output),
+    ("GET", f"/jobs/({JOB})/pictures/(thumb|sheet)\\.png", _picture),
     ("GET", f"/(series|studies)/({ID})", _state),
     ("GET", f"/(jobs)/({JOB})\\.html", _page),
     ("GET", f"/(studies)/({ID})\\.html", _page),

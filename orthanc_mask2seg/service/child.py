@@ -130,6 +130,8 @@ def _done(message: dict[str, Any], archive: Archive, settings: Settings, runner:
     try:
         if "run" in message and runner is not None:
             return answer_message(runner(JobRequest.of(message["run"])))
+        if "draw" in message:
+            return {"drawn": _drawn(archive, message["draw"], settings)}
         return {"look": _look(archive, message["look"], settings)}
     except Exception as error:  # noqa: BLE001 - told to the service, which decides
         return fault_message(error)
@@ -140,6 +142,12 @@ def _look(archive: Archive, told: dict[str, Any], settings: Settings) -> str | N
 
     series = Series(**{**told, "instance_keys": tuple(told["instance_keys"])})
     return passes_over(archive, series, settings)
+
+
+def _drawn(archive: Archive, told: dict[str, Any], settings: Settings) -> list[str]:
+    from orthanc_mask2seg.service.pictures import drawn  # noqa: PLC0415 - reads pixels
+
+    return drawn(archive, str(told["series"]), str(told["kind"]), settings)
 
 
 def _die_with(parent: int) -> None:

@@ -28,6 +28,7 @@ from orthanc_mask2seg.service.leader import LEASE_SECONDS, Leader
 from orthanc_mask2seg.service.naming import naming_of
 from orthanc_mask2seg.service.orders import Orders, Steps
 from orthanc_mask2seg.service.pause import Pause
+from orthanc_mask2seg.service.pictures import Gallery
 from orthanc_mask2seg.service.status import Page, ServiceState, state_alarm
 from orthanc_mask2seg.service.watcher import Source, Watcher
 from orthanc_mask2seg.service.workshop import Apart, Here, Workshop
@@ -37,6 +38,7 @@ StartPage = Callable[[ServiceState, str, int], Page]
 
 WATCHER_STOP_SECONDS = 2.0
 STOP_SECONDS = 5.0
+LONGEST_STOP_SECONDS = 8.5
 """All in all; the engine takes up to 2 s more where its database does not answer."""
 WATCHER = "watcher"
 SUDDEN_ENDS = 1000
@@ -113,6 +115,7 @@ def serve(
         jobs=engine,
         watcher=watcher.status,
         orders=Orders(source, ledger, engine, workshop.look, steps),
+        gallery=Gallery(workshop.draw),
         token=settings.service_token,
         names=settings.status_names,
         certificate_file=settings.status_certificate_file,
@@ -216,6 +219,9 @@ def _signals(stop: threading.Event) -> Iterator[None]:
         if stop.is_set():
             os._exit(128 + number)
         stop.set()
+        last = threading.Timer(LONGEST_STOP_SECONDS, _leave)  # whatever does not come to its end: it is done again
+        last.daemon = True
+        last.start()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -6,6 +6,7 @@ jobs at a time are started, the first at once and the others when they are neede
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import logging
 import os
@@ -32,9 +33,10 @@ from orthanc_mask2seg.errors import (
     WorkerError,
 )
 from orthanc_mask2seg.jobs.port import JobRequest, Outputs, RunAgain, Stored
-from orthanc_mask2seg.model import ArchiveKey, Outcome, Series
+from orthanc_mask2seg.model import ArchiveKey, Outcome, Series, Uid
 from orthanc_mask2seg.service.messages import Message, answer_of, receive, send
 from orthanc_mask2seg.service.orders import Steps
+from orthanc_mask2seg.service.pictures import PictureKind, Pictures
 
 JOBS_PER_WORKER = 500
 """A worker is replaced after so many jobs: what its libraries have leaked goes with it."""
@@ -130,6 +132,13 @@ class Sandbox:
         except Mask2SegError as error:
             _log.warning("series %s: %s while looking at it", series.series_instance_uid, error.code)
             return None
+
+    def draw(self, series_instance_uid: Uid, kind: PictureKind) -> Pictures:
+        """Pictures of a segmentation."""
+        message = self._asked({"draw": {"series": series_instance_uid, "kind": str(kind)}}, _Exchange())
+        if "drawn" not in message:
+            answer_of(message)
+        return tuple(base64.b64decode(picture) for picture in message["drawn"])
 
     def close(self) -> None:
         """End all workers at once."""

@@ -12,6 +12,7 @@ from typing import Any
 from orthanc_mask2seg.jobs.port import Jobs
 from orthanc_mask2seg.service.orders import Orders
 from orthanc_mask2seg.service.pause import Alarm
+from orthanc_mask2seg.service.pictures import Gallery
 
 STATE_UNAVAILABLE = "state_unavailable"
 """Code of what is wrong where the database of the state cannot be written or reached."""
@@ -94,6 +95,8 @@ class ServiceState:
         Names that browsers may call the page by, beside those of this machine.
     certificate_file, key_file
         For TLS (PEM); '' for none.
+    gallery
+        Pictures of what was stored.
     alarm
         Why the service is paused, if it is.
     """
@@ -104,6 +107,7 @@ class ServiceState:
     jobs: Jobs
     watcher: Callable[[], WatcherStatus]
     orders: Orders
+    gallery: Gallery
     token: str = field(default="", repr=False)
     names: tuple[str, ...] = ()
     certificate_file: str = ""

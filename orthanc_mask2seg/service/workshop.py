@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from base64 import b64decode
 from typing import Protocol
 
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.jobs.port import Ledger, Run
-from orthanc_mask2seg.model import Series
+from orthanc_mask2seg.model import Series, Uid
 from orthanc_mask2seg.pacs.port import Archive
 from orthanc_mask2seg.service.orders import Steps
+from orthanc_mask2seg.service.pictures import PictureKind, Pictures, drawn
 from orthanc_mask2seg.service.sandbox import Sandbox
 
 
@@ -25,17 +27,24 @@ class Workshop(Protocol):
     def look(self, series: Series) -> str | None:
         """Why a series certainly is no mask; None if it could be one."""
 
+    def draw(self, series_instance_uid: Uid, kind: PictureKind) -> Pictures:
+        """Pictures of a segmentation."""
+
     def close(self) -> None:
         """Stop at once."""
 
 
 class Apart:
-    """Processes for the jobs, as many as `Workers`, and one that looks, unless that part of it is elsewhere."""
+    """Processes: as many as `Workers` for jobs, one that looks at series, and one that draws for the page.
+
+    Those of a part that is elsewhere are not started, and the last one not before it is needed.
+    """
 
     def __init__(self, settings: Settings, *, works: bool = True, looks: bool = True) -> None:
         self._works, self._looks_too = works, looks
         self._jobs = Sandbox(settings, settings.workers)
         self._looks = Sandbox(settings, 1, warm=False)
+        self._pictures = Sandbox(settings, 1, warm=False)
 
     def open(self) -> None:
         """Start a process of each kind."""
@@ -52,10 +61,14 @@ class Apart:
         """Why a series certainly is no mask."""
         return self._looks.look(series)
 
+    def draw(self, series_instance_uid: Uid, kind: PictureKind) -> Pictures:
+        """Pictures of a segmentation, by a process that is started for the first one."""
+        return self._pictures.draw(series_instance_uid, kind)
+
     def close(self) -> None:
         """End all processes."""
-        self._jobs.close()
-        self._looks.close()
+        for sandbox in (self._jobs, self._looks, self._pictures):
+            sandbox.close()
 
 
 class Here:
@@ -81,6 +94,10 @@ class Here:
         from orthanc_mask2seg.service.sieve import passes_over  # noqa: PLC0415 - likewise
 
         return passes_over(self._archive, series, self._settings)
+
+    def draw(self, series_instance_uid: Uid, kind: PictureKind) -> Pictures:
+        """Pictures of a segmentation."""
+        return tuple(map(b64decode, drawn(self._archive, series_instance_uid, kind, self._settings)))
 
     def close(self) -> None:
         """Nothing to end."""

@@ -24,8 +24,10 @@ LARGEST_BODY = 4096
 
 LOCAL_NAMES = frozenset({"localhost"})
 _READING = frozenset({"GET", "HEAD"})
-_PRIVATE = re.compile(r"/jobs/[^/]*/outputs/.*")
+_PRIVATE = re.compile(r"/jobs/[^/]*/(outputs|pictures)(/.*)?")
 _OPEN = frozenset({"/healthz", "/readyz", "/style.css", "/live.js", "/login", "/openapi.json"})
+KNOWN = "mask2seg.known"
+"""Key of the scope of a request from somebody who knows the token."""
 _OF_BROWSERS = ("origin", "referer", "sec-fetch-site")
 _BEARER = "bearer "
 
@@ -110,11 +112,14 @@ class Gate:
             address = address_of(request)
             guesses_on = self._sessions.held_off(address)
             if self._sessions.knows(shown[len(_BEARER) :], address):
+                request.scope[KNOWN] = True
                 return None
             return too_often() if guesses_on else _forbidden()
+        if self._token and self._sessions.lives(request.cookies.get(self._sessions.cookie, "")):
+            request.scope[KNOWN] = True
         if method in _READING and ((self._reading and not _PRIVATE.fullmatch(path)) or path in _OPEN):
             return None
-        if self._token and self._sessions.lives(request.cookies.get(self._sessions.cookie, "")):
+        if request.scope.get(KNOWN):
             return None if method in _READING or _is_our_page(request, self._sessions) else _forbidden()
         if path == "/login":
             return None if _is_our_page(request, self._sessions) else _forbidden()

@@ -39,6 +39,7 @@ def _paths() -> Schema:
     key = _in_path("key", "Identifier that the PACS gives it; in Orthanc, the Orthanc id.")
     job = _in_path("job_id", "Identifier of the job.")
     kind = _in_path("kind", "What was made: SEG, SR, CSV, ...")
+    name = _in_path("name", "thumb, sheet (three planes through each segment), or the number of a slice from 0 on.")
     return {
         "/healthz": {"get": _read("Health.", "Health", unavailable="Health", open_to_all=True)},
         "/readyz": {"get": _read("Can it take in masks now?", "Ready", unavailable="Ready", open_to_all=True)},
@@ -47,7 +48,17 @@ def _paths() -> Schema:
         "/jobs": {"get": _read("Jobs, newest first.", "Jobs", parameters=_paging(), invalid=True)},
         "/jobs/{job_id}": {"get": _read("A job.", "Job", parameters=[job], missing=True)},
         "/jobs/{job_id}/retry": {"post": _ask("Run a job again.", "Asked", [job])},
-        "/jobs/{job_id}/outputs/{kind}": {"get": _file("A file that a job made.", [job, kind])},
+        "/jobs/{job_id}/outputs/{kind}": {
+            "get": _private("A file that a job made.", [job, kind], _content("The file.", "application/octet-stream"))
+        },
+        "/jobs/{job_id}/pictures": {
+            "get": _private("How many slices there are to leaf through.", [job], _answer("So many.", "Slices"))
+        },
+        "/jobs/{job_id}/pictures/{name}.png": {
+            "get": _private(
+                "A picture of the segmentation on its images.", [job, name], _content("A picture.", "image/png")
+            )
+        },
         "/series/{key}": {"get": _of_the_pacs("What a series is to the service.", "Series", [key])},
         "/series/{key}/convert": {
             "post": _ask("Convert a series that a person calls a mask.", "Asked", [key], refused=True)
@@ -136,12 +147,15 @@ def _text(words: str, media_type: str) -> Schema:
     )
 
 
-def _file(words: str, parameters: list[Schema]) -> Schema:
-    content = {
-        "application/octet-stream": {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}
+def _content(words: str, media_type: str) -> Schema:
+    return {
+        "description": words,
+        "content": {media_type: {"schema": {"type": "string", "contentMediaType": media_type}}},
     }
-    answers = {"200": {"description": words, "content": content}, **_refusals(missing=True)}
-    answers["503"] = _answer("The PACS does not answer.", "Error")
+
+
+def _private(words: str, parameters: list[Schema], answer: Schema) -> Schema:
+    answers = {"200": answer, **_refusals(missing=True), "503": _answer("The PACS does not answer.", "Error")}
     return _operation(f"{words} Only where there is a token: it holds patient data.", parameters, answers)
 
 
@@ -198,6 +212,7 @@ def _schemas() -> Schema:
             }
         ),
         "Study": _object({"id": _TEXT, "jobs": {"type": "array", "items": one_job}}),
+        "Slices": _object({"slices": _COUNT}),
         "Document": _object({"openapi": _TEXT, "paths": document}),
     }
 

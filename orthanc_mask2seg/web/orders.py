@@ -13,8 +13,12 @@ from starlette.responses import JSONResponse, Response
 
 from orthanc_mask2seg.errors import Mask2SegError, NotInArchive
 from orthanc_mask2seg.jobs.port import Jobs
-from orthanc_mask2seg.model import ArchiveKey, Outcome, Refusal
+from orthanc_mask2seg.model import ArchiveKey, Outcome, Refusal, Uid
 from orthanc_mask2seg.service.orders import Orders
+from orthanc_mask2seg.service.pictures import Gallery, PictureKind
+
+LONGEST_SLICE = 4
+"""Digits of the number of a slice."""
 
 _NO_MARKUP = {ord(c): f"\\u{ord(c):04x}" for c in "<>&"}
 
@@ -34,19 +38,52 @@ Answer = tuple[dict[str, Any], int]
 class OrderPages:
     """JSON in the words of `Orders`."""
 
-    def __init__(self, orders: Orders, jobs: Jobs, *, private: bool) -> None:
-        self._orders, self._jobs, self._private = orders, jobs, private
+    def __init__(self, orders: Orders, jobs: Jobs, gallery: Gallery, *, private: bool) -> None:
+        self._orders, self._jobs, self._gallery, self._private = orders, jobs, gallery, private
         self.series = _route("key", lambda key: (orders.series_document(ArchiveKey(key)), 200))
         self.study = _route("key", lambda key: (orders.study_document(ArchiveKey(key)), 200))
         self.convert_series = _route("key", self._convert_series)
         self.convert_study = _route("key", self._convert_study)
         self.job = _route("job_id", self._job)
 
+    async def slices(self, request: Request) -> Response:
+        """How many slices there are to leaf through."""
+        return await self._pictured(request, PictureKind.SLICES, None)
+
+    async def picture(self, request: Request) -> Response:
+        """A picture: thumb, sheet, or the number of a slice."""
+        name = request.path_params["name"]
+        if name in {PictureKind.THUMB, PictureKind.SHEET}:
+            return await self._pictured(request, PictureKind(name), 0)
+        if not name.isdecimal() or len(name) > LONGEST_SLICE:
+            return AsciiJson({"error": "no such picture"}, 404)
+        return await self._pictured(request, PictureKind.SLICES, int(name))
+
+    async def _pictured(self, request: Request, kind: PictureKind, number: int | None) -> Response:
+        if not self._private:
+            return _not_private()
+        return await run_in_threadpool(self._picture, request.path_params["job_id"], kind, number)
+
+    def _picture(self, job_id: str, kind: PictureKind, number: int | None) -> Response:
+        """A picture, or how many there are."""
+        job = self._jobs.get(job_id)
+        made = [o for o in ((job.result or {}).get("outputs") or () if job else ()) if o["kind"] == "SEG"]
+        try:
+            found = self._gallery.pictures(Uid(str(made[0]["series_uid"])), kind) if made else ()
+        except NotInArchive:
+            found = ()
+        except Mask2SegError as error:
+            return AsciiJson({"error": str(error), "hint": error.hint}, 503)
+        if number is None:
+            return AsciiJson({"slices": len(found)})
+        if number >= len(found):
+            return AsciiJson({"error": "no such picture"}, 404)
+        return Response(found[number], media_type="image/png")
+
     async def output(self, request: Request) -> Response:
         """A file that a job made, for those who have logged in: it holds patient data."""
         if not self._private:
-            hint = "Outputs hold patient data, and nobody has to log in here: set ServiceTokenFile, or open Orthanc."
-            return AsciiJson({"error": "not without a login", "hint": hint}, 403)
+            return _not_private()
         return await run_in_threadpool(self._output, request.path_params["job_id"], request.path_params["kind"])
 
     def _output(self, job_id: str, kind: str) -> Response:
@@ -77,6 +114,11 @@ class OrderPages:
     def _job(self, job_id: str) -> Answer:
         job = self._jobs.get(job_id)
         return ({"error": "no such job"}, 404) if job is None else (self._orders.job_document(job), 200)
+
+
+def _not_private() -> Response:
+    hint = "Outputs hold patient data, and nobody has to log in here: set ServiceTokenFile, or open Orthanc."
+    return AsciiJson({"error": "not without a login", "hint": hint}, 403)
 
 
 def _route(parameter: str, answer: Callable[[str], Answer]) -> Callable[[Request], Awaitable[Response]]:

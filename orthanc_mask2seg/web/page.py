@@ -23,7 +23,7 @@ from orthanc_mask2seg.errors import ConfigurationError, StateError
 from orthanc_mask2seg.jobs.port import JobState
 from orthanc_mask2seg.service.status import Page, ServiceState
 from orthanc_mask2seg.web import views
-from orthanc_mask2seg.web.gate import Gate, KnownHosts, SmallBodies
+from orthanc_mask2seg.web.gate import KNOWN, Gate, KnownHosts, SmallBodies
 from orthanc_mask2seg.web.login import LoginPages
 from orthanc_mask2seg.web.metrics import CONTENT_TYPE, metrics_of
 from orthanc_mask2seg.web.openapi import document_of
@@ -36,6 +36,7 @@ LONGEST_NUMBER = 9
 STOP_SECONDS = 2.0
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "img-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -138,7 +139,10 @@ def create_app(state: ServiceState, *, loopback: bool = True, names: Sequence[st
         What else it is called.
     """
     sessions = Sessions(state.token, secure=bool(state.certificate_file))
-    pages, orders = _Pages(state, sessions), OrderPages(state.orders, state.jobs, private=bool(state.token))
+    pages, orders = (
+        _Pages(state, sessions),
+        OrderPages(state.orders, state.jobs, state.gallery, private=bool(state.token)),
+    )
     logins = LoginPages(sessions, pages.templates)
     return Starlette(
         routes=[
@@ -158,6 +162,8 @@ def create_app(state: ServiceState, *, loopback: bool = True, names: Sequence[st
             Route("/jobs/{job_id}", orders.job),
             Route("/jobs/{job_id}/retry", pages.retry, methods=["POST"]),
             Route("/jobs/{job_id}/outputs/{kind}", orders.output),
+            Route("/jobs/{job_id}/pictures", orders.slices),
+            Route("/jobs/{job_id}/pictures/{name}.png", orders.picture),
             Route("/series/{key}", orders.series),
             Route("/series/{key}/convert", orders.convert_series, methods=["POST"]),
             Route("/studies/{key}", orders.study),
@@ -201,11 +207,12 @@ class _Pages:
         state, offset = request.query_params.get("state", ""), request.query_params.get("offset", "0")
         if not offset.isdecimal() or len(offset) > LONGEST_NUMBER or (state and state not in set(JobState)):
             return AsciiJson({"error": "offset is a number, state is a state of a job"}, 400)
-        return HTMLResponse(await run_in_threadpool(self._index, state, int(offset)))
+        return HTMLResponse(await run_in_threadpool(self._index, state, int(offset), known=KNOWN in request.scope))
 
     async def job(self, request: Request) -> Response:
         logged_in = self._sessions.lives(request.cookies.get(self._sessions.cookie, ""))
-        page = await run_in_threadpool(self._job, request.path_params["job_id"], may_ask=logged_in)
+        known = KNOWN in request.scope
+        page = await run_in_threadpool(self._job, request.path_params["job_id"], may_ask=logged_in, known=known)
         return AsciiJson({"error": "no such job"}, 404) if page is None else HTMLResponse(page)
 
     async def retry(self, request: Request) -> Response:
@@ -270,7 +277,7 @@ class _Pages:
             "watcher": watcher.document(),
         }
 
-    def _index(self, state: str, offset: int) -> str:
+    def _index(self, state: str, offset: int, *, known: bool) -> str:
         states = [JobState(state)] if state else []
         jobs = self._state.jobs.list(SHOWN, offset, states)
         newer, older = views.neighbours(state, offset, len(jobs), SHOWN)
@@ -281,6 +288,7 @@ class _Pages:
             refresh=0 if offset else REFRESH_SECONDS,
             health=self._health(),
             rows=[views.row_of(job, self._state.orders, private=private) for job in jobs],
+            pictured=known,
             state=state,
             states=[str(each) for each in JobState],
             offset=offset,
@@ -288,7 +296,7 @@ class _Pages:
             older=older,
         )
 
-    def _job(self, job_id: str, *, may_ask: bool) -> str | None:
+    def _job(self, job_id: str, *, may_ask: bool, known: bool) -> str | None:
         job = self._state.jobs.get(job_id)
         if job is None:
             return None
@@ -301,6 +309,7 @@ class _Pages:
             refresh=0 if ended else REFRESH_SECONDS,
             job=shown,
             private=bool(self._state.token),
+            pictured=known and any(one["kind"] == "SEG" for one in shown["outputs"]),
             may_ask=may_ask and ended,
         )
 

@@ -44,7 +44,7 @@ def test_every_setting_is_a_row_and_every_row_a_setting() -> None:
 
 def service_routes() -> Iterator[str]:
     """Those of the status page, as they are written in docs/admin.md."""
-    nothing: Any = SimpleNamespace(token="", certificate_file="", names=(), orders=None, jobs=None)
+    nothing: Any = SimpleNamespace(token="", certificate_file="", names=(), orders=None, jobs=None, gallery=None)
     for route in create_app(cast("ServiceState", nothing)).routes:
         assert isinstance(route, Route)
         for method in route.methods or ():
@@ -58,6 +58,7 @@ def plugin_routes() -> Iterator[str]:
         for level in ("series", "studies") if "(series|studies)" in pattern else ("",):
             path = pattern.replace("(series|studies)", level).replace(f"({plugin.JOB})", "{id}")
             path = path.replace(f"({plugin.ID})", "{orthanc-id}").replace("([A-Z]{2,8})", "{KIND}")
+            path = path.replace("(thumb|sheet)", "{PICTURE}")
             yield f"{method} /mask2seg" + re.sub(r"\((\w+)\)", r"\1", path).replace("\\.", ".")
 
 

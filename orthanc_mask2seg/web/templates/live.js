@@ -15,3 +15,23 @@ async function refresh() {
 }
 
 if (seconds) setInterval(() => refresh().catch(() => {}), seconds * 1000);
+
+// Slices to leaf through. Without this script the three planes are there all the same.
+for (const box of document.querySelectorAll("[data-slices]")) {
+  const [range, told, picture] = ["input", "output", "img"].map((name) => box.querySelector(name));
+  const show = () => {
+    picture.src = `${box.dataset.slices}/${range.value}.png`;
+    told.textContent = `${Number(range.value) + 1} of ${Number(range.max) + 1}`;
+  };
+  range.addEventListener("input", show);
+  fetch(box.dataset.slices, { credentials: "same-origin" })
+    .then((answer) => (answer.ok ? answer.json() : { slices: 0 }))
+    .then(({ slices }) => {
+      if (!slices) return;
+      range.max = slices - 1;
+      range.value = Math.floor(slices / 2);
+      show();
+      box.hidden = false;
+    })
+    .catch(() => {});
+}

@@ -1,16 +1,19 @@
 """The status page: what it shows, and that nothing which a file holds does anything there."""
 
 import dataclasses
+import io
 import urllib.request
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 
 from orthanc_mask2seg.errors import ConfigurationError
 from orthanc_mask2seg.jobs.port import Job, JobRequest, JobState, Seen, Verdict
 from orthanc_mask2seg.pacs.memory import MemoryArchive
 from orthanc_mask2seg.service.orders import Orders, Steps
+from orthanc_mask2seg.service.pictures import Gallery, PictureKind
 from orthanc_mask2seg.service.status import Counters, ServiceState
 from orthanc_mask2seg.web.page import create_app, start
 from orthanc_mask2seg.web.views import inert
@@ -68,6 +71,13 @@ def waits(*jobs):
     return ledger
 
 
+def draw(series_uid, kind):
+    """Three pictures of one pixel, or one."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(buffer, "PNG")
+    return (buffer.getvalue(),) * (3 if kind is PictureKind.SLICES else 1)
+
+
 def service(*jobs, reachable=True, error="", token="", ledger=None, archive=None):
     counters = Counters(reachable=reachable, error=error)
     counters.passed_over["modality_sr"] = 3
@@ -78,6 +88,7 @@ def service(*jobs, reachable=True, error="", token="", ledger=None, archive=None
         jobs=Jobs(*jobs),
         watcher=lambda: counters.status(5, 1),
         orders=Orders(archive or MemoryArchive(), ledger or MemoryLedger(), Jobs(*jobs), lambda _series: None, Steps()),
+        gallery=Gallery(draw),
         token=token,
     )
 
@@ -139,6 +150,26 @@ def test_outputs_are_for_those_who_have_logged_in():
     assert answer.headers["content-disposition"] == f'attachment; filename="{done.id}.seg.dcm"'
     for missing in (f"/jobs/{done.id}/outputs/CSV", f"/jobs/{done.id}/outputs/SR", "/jobs/nothing/outputs/SEG"):
         assert someone.get(missing).status_code == 404
+
+
+def test_pictures_are_for_those_who_have_logged_in():
+    archive, _, done = with_outputs()
+    nobody = client(done, archive=archive)
+    assert nobody.get(f"/jobs/{done.id}/pictures").status_code == 403
+    someone = client(done, archive=archive, token="secret")
+    for path in ("", "/thumb.png", "/sheet.png", "/0.png"):
+        assert someone.get(f"/jobs/{done.id}/pictures{path}").status_code == 403
+    assert "pictures/" not in someone.get("/").text + someone.get(f"/jobs/{done.id}.html").text
+    someone.headers["authorization"] = "Bearer secret"
+    assert f'src="jobs/{done.id}/pictures/thumb.png"' in someone.get("/").text
+    assert someone.get(f"/jobs/{done.id}/pictures").json() == {"slices": 3}
+    for name in ("thumb", "sheet", "0", "2"):
+        answer = someone.get(f"/jobs/{done.id}/pictures/{name}.png")
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+        assert answer.headers["cache-control"] == "no-store"
+    for missing in ("3", "x", "-1", "00000", "..%2fsheet"):
+        assert someone.get(f"/jobs/{done.id}/pictures/{missing}.png").status_code == 404
+    assert someone.get("/jobs/nothing/pictures/sheet.png").status_code == 404
 
 
 def test_jobs_as_json():

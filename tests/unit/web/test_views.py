@@ -13,10 +13,11 @@ from orthanc_mask2seg.jobs.port import JobRequest, JobState
 from orthanc_mask2seg.pacs.memory import MemoryArchive
 from orthanc_mask2seg.service.orders import Orders, Steps
 from orthanc_mask2seg.service.pause import Alarm
+from orthanc_mask2seg.service.pictures import Gallery
 from orthanc_mask2seg.service.status import Counters, ServiceState
 from orthanc_mask2seg.web.page import SHOWN, create_app
 from tests.faults.in_memory import MemoryLedger
-from tests.unit.web.test_page import HOSTILE, client, job, service
+from tests.unit.web.test_page import HOSTILE, client, draw, job, service
 
 TOKEN = "a token of the site"
 CONVERTED = {
@@ -163,7 +164,8 @@ def test_a_history_of_a_hundred_thousand_jobs_costs_as_much_as_one_of_a_hundred(
     jobs, ledger = engine, MemoryLedger()
     orders = Orders(MemoryArchive(), ledger, jobs, lambda _series: None, Steps())
     state = ServiceState(version="1", archive="x", state=tmp_path, jobs=jobs,
-                         watcher=lambda: Counters(reachable=True, error="").status(0, 0), orders=orders)  # fmt: skip
+                         watcher=lambda: Counters(reachable=True, error="").status(0, 0), orders=orders,
+                         gallery=Gallery(draw))  # fmt: skip
     browser = TestClient(create_app(state), base_url="http://127.0.0.1")
     paths = ("/", "/?state=waiting", "/?state=failed", "/healthz", "/jobs?limit=100")
     fill(engine, tmp_path, 100)
