@@ -37,6 +37,7 @@ from orthanc_mask2seg.jobs.reader import (
     queue_of,
 )
 from orthanc_mask2seg.jobs.takeover import Heart, Pulse
+from orthanc_mask2seg.jobs.undone import Undone
 
 POLLING_SECONDS = 0.2
 """Time between two looks at the queue: a job starts after half of this in the mean."""
@@ -239,6 +240,10 @@ class Engine:
     def retry(self, job_id: str) -> str:
         """Run an ended job again, or a waiting one at once, and return its id."""
         return self._history.retry(job_id)
+
+    def undone(self) -> Undone:
+        """The jobs that were undone."""
+        return Undone(self._history.engine)
 
     def lease(self, name: str, seconds: float) -> Lease:
         """What one process at a time holds, of all that share the database."""

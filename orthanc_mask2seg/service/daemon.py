@@ -30,6 +30,7 @@ from orthanc_mask2seg.service.orders import Orders, Steps
 from orthanc_mask2seg.service.pause import Pause
 from orthanc_mask2seg.service.pictures import Gallery
 from orthanc_mask2seg.service.status import Page, ServiceState, state_alarm
+from orthanc_mask2seg.service.undo import Undoing
 from orthanc_mask2seg.service.watcher import Source, Watcher
 from orthanc_mask2seg.service.workshop import Apart, Here, Workshop
 
@@ -116,6 +117,7 @@ def serve(
         watcher=watcher.status,
         orders=Orders(source, ledger, engine, workshop.look, steps),
         gallery=Gallery(workshop.draw),
+        undoing=Undoing(archive=source, ledger=ledger, jobs=engine, undone=engine.undone(), settings=settings),
         token=settings.service_token,
         names=settings.status_names,
         certificate_file=settings.status_certificate_file,

@@ -13,6 +13,7 @@ from orthanc_mask2seg.jobs.port import Jobs
 from orthanc_mask2seg.service.orders import Orders
 from orthanc_mask2seg.service.pause import Alarm
 from orthanc_mask2seg.service.pictures import Gallery
+from orthanc_mask2seg.service.undo import Undoing
 
 STATE_UNAVAILABLE = "state_unavailable"
 """Code of what is wrong where the database of the state cannot be written or reached."""
@@ -97,6 +98,8 @@ class ServiceState:
         For TLS (PEM); '' for none.
     gallery
         Pictures of what was stored.
+    undoing
+        Takes back what a job stored.
     alarm
         Why the service is paused, if it is.
     """
@@ -108,6 +111,7 @@ class ServiceState:
     watcher: Callable[[], WatcherStatus]
     orders: Orders
     gallery: Gallery
+    undoing: Undoing | None = None
     token: str = field(default="", repr=False)
     names: tuple[str, ...] = ()
     certificate_file: str = ""

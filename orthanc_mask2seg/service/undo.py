@@ -7,6 +7,7 @@ left alone: the service does not convert it again by itself, until it changes or
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -75,6 +76,11 @@ class Plan:
     items: tuple[Item, ...]
     left_alone: tuple[Seen, ...]
 
+    @property
+    def digest(self) -> str:
+        """Of all that goes: who agrees to it agrees to nothing else."""
+        return hashlib.sha256(json.dumps(self.document(), sort_keys=True).encode()).hexdigest()
+
     def document(self) -> dict[str, Any]:
         """JSON form, once it is carried out."""
         return {
@@ -83,6 +89,29 @@ class Plan:
             "deleted": [item.document() for item in self.items if item.is_there],
             "gone_before": [item.document() for item in self.items if not item.is_there],
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undoing:
+    """What a service needs for it."""
+
+    archive: Archive
+    ledger: Ledger
+    jobs: Jobs
+    undone: Undone
+    settings: Settings
+
+    def plan(self, job: Job) -> Plan | Result:
+        """See what undoing a job would delete."""
+        return plan(self.archive, self.ledger, self.jobs, job)
+
+    def carry_out(self, planned: Plan) -> Result | None:
+        """Do it; a refusal where things are not as they were when the plan was made."""
+        return carry_out(self.archive, self.ledger, self.jobs, self.undone, planned, self.settings)
+
+    def when(self, job: Job) -> float | None:
+        """When a job was undone, s since 1970."""
+        return self.undone.among([job]).get(job.id)
 
 
 def plan(archive: Archive, ledger: Ledger, jobs: Jobs, job: Job) -> Plan | Result:

@@ -29,6 +29,7 @@ from orthanc_mask2seg.web.metrics import CONTENT_TYPE, metrics_of
 from orthanc_mask2seg.web.openapi import document_of
 from orthanc_mask2seg.web.orders import AsciiJson, OrderPages
 from orthanc_mask2seg.web.sessions import Sessions
+from orthanc_mask2seg.web.undoing import UndoPages
 
 SHOWN = 100
 REFRESH_SECONDS = 5
@@ -144,6 +145,7 @@ def create_app(state: ServiceState, *, loopback: bool = True, names: Sequence[st
         OrderPages(state.orders, state.jobs, state.gallery, private=bool(state.token)),
     )
     logins = LoginPages(sessions, pages.templates)
+    undo = UndoPages(state, pages.rendered)
     return Starlette(
         routes=[
             Route("/", pages.index),
@@ -161,6 +163,8 @@ def create_app(state: ServiceState, *, loopback: bool = True, names: Sequence[st
             Route("/jobs/{job_id}.html", pages.job),
             Route("/jobs/{job_id}", orders.job),
             Route("/jobs/{job_id}/retry", pages.retry, methods=["POST"]),
+            Route("/jobs/{job_id}/undo", undo.form),
+            Route("/jobs/{job_id}/undo", undo.undo, methods=["POST"]),
             Route("/jobs/{job_id}/outputs/{kind}", orders.output),
             Route("/jobs/{job_id}/pictures", orders.slices),
             Route("/jobs/{job_id}/pictures/{name}.png", orders.picture),
@@ -282,7 +286,7 @@ class _Pages:
         jobs = self._state.jobs.list(SHOWN, offset, states)
         newer, older = views.neighbours(state, offset, len(jobs), SHOWN)
         private = bool(self._state.token)
-        return self._rendered(
+        return self.rendered(
             "index.html",
             page="jobs",
             refresh=0 if offset else REFRESH_SECONDS,
@@ -301,8 +305,9 @@ class _Pages:
         if job is None:
             return None
         shown = views.job_of(job, self._state.orders)
+        undone = self._state.undoing.when(job) if self._state.undoing is not None else None
         ended = job.state not in {JobState.WAITING, JobState.RUNNING}
-        return self._rendered(
+        return self.rendered(
             "job.html",
             page="job",
             root="../",
@@ -311,6 +316,8 @@ class _Pages:
             private=bool(self._state.token),
             pictured=known and any(one["kind"] == "SEG" for one in shown["outputs"]),
             may_ask=may_ask and ended,
+            may_undo=known and ended and bool(shown["outputs"]),
+            undone="" if undone is None else views.moment(undone),
         )
 
     def _health_page(self) -> str:
@@ -321,7 +328,7 @@ class _Pages:
             ("Ended since the start", views.bars_of(watcher.outcomes)),
             ("Passed over as no mask since the start", views.bars_of(watcher.passed_over)),
         ]
-        return self._rendered(
+        return self.rendered(
             "health.html",
             page="health",
             refresh=REFRESH_SECONDS,
@@ -332,6 +339,7 @@ class _Pages:
             charts=charts,
         )
 
-    def _rendered(self, name: str, **values: Any) -> str:
+    def rendered(self, name: str, **values: Any) -> str:
+        """A page; `root` leads from it to the first page."""
         known = {"root": "", "archive": self._state.archive, "version": self._state.version}
         return self.templates.get_template(name).render(**known | values)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import get_browser
+import get_node
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+ROOT = Path(__file__).resolve().parents[2]
 FLAGS = (
     "--no-sandbox",
     "--disable-quic",
@@ -35,3 +38,9 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=get_browser.fetch(), args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    folder = get_node.fetch(ROOT / "tests" / "browser" / "axe", ROOT / ".state" / "node" / "axe")
+    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")

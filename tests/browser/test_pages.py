@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import get_node
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -32,12 +31,6 @@ REFUSED = {
     "hint": "Name the source with --source.",
     "candidates": CONVERTED["candidates"],
 }
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    folder = get_node.fetch(ROOT / "tests" / "browser" / "axe", ROOT / ".state" / "node" / "axe")
-    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +91,7 @@ def test_a_way_through_by_links_and_a_job_again(page: Page) -> None:
     page.get_by_role("link", name="failed", exact=True).click()
     expect(page.get_by_role("row")).to_have_count(2)
     page.get_by_role("link", name="all", exact=True).click()
-    page.get_by_role("link", name=f"{1:024x}").click()
+    page.get_by_role("link", name=f"converted: job {1:024x}").click()
     expect(page.get_by_role("heading", name="Segments")).to_be_visible()
     expect(page.get_by_text("same positions (+0.50)")).to_be_visible()
     page.get_by_role("button", name="Run it again").click()

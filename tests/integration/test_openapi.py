@@ -108,7 +108,12 @@ def test_whatever_is_asked_is_answered_as_described(
 
 @pytest.mark.parametrize(("path", "method"), [o for o in OPERATIONS if "{" in o[0]])
 def test_what_is_there_is_given(api: schemathesis.schemas.BaseSchema, served: Served, path: str, method: str) -> None:
-    keys = {"job_id": served.job, "key": served.study if "/studies/" in path else served.series, "kind": "SEG"}
+    keys = {
+        "job_id": served.job,
+        "key": served.study if "/studies/" in path else served.series,
+        "kind": "SEG",
+        "name": "sheet",
+    }
     asked = {name: value for name, value in keys.items() if f"{{{name}}}" in path}
     _first_job(served.url)  # what was asked for before is done
     answer = api[path][method].Case(path_parameters=asked).call(headers=_login())

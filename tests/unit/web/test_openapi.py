@@ -10,7 +10,16 @@ from orthanc_mask2seg.web.openapi import document_of
 from orthanc_mask2seg.web.page import create_app
 from tests.unit.web.test_page import job, service
 
-FOR_PEOPLE = {"/", "/style.css", "/live.js", "/health", "/login", "/logout", "/jobs/{job_id}.html"}
+FOR_PEOPLE = {
+    "/",
+    "/style.css",
+    "/live.js",
+    "/health",
+    "/login",
+    "/logout",
+    "/jobs/{job_id}.html",
+    "/jobs/{job_id}/undo",
+}
 
 
 def test_every_route_that_is_not_for_people_is_described() -> None:
