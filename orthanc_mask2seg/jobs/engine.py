@@ -27,7 +27,7 @@ from orthanc_mask2seg.jobs.database import address, connect, is_embedded, is_pas
 from orthanc_mask2seg.jobs.lanes import Lanes
 from orthanc_mask2seg.jobs.lease import Lease
 from orthanc_mask2seg.jobs.orphans import Orphans
-from orthanc_mask2seg.jobs.port import Ended, Job, JobRequest, JobState, Ledger, Run, RunAgain
+from orthanc_mask2seg.jobs.port import FOR_EVER, Ended, Job, JobRequest, JobState, Ledger, Run, RunAgain
 from orthanc_mask2seg.jobs.reader import (
     APPLICATION,
     APPLICATION_VERSION,
@@ -225,9 +225,16 @@ class Engine:
         """The job with that id."""
         return self._history.get(job_id)
 
-    def list(self, limit: int = 50, offset: int = 0, states: Sequence[JobState] = ()) -> tuple[Job, ...]:
+    def list(
+        self,
+        limit: int = 50,
+        offset: int = 0,
+        states: Sequence[JobState] = (),
+        since: float = 0.0,
+        until: float = FOR_EVER,
+    ) -> tuple[Job, ...]:
         """The history, newest first; of all states where none is named."""
-        return self._history.list(limit, offset, states)
+        return self._history.list(limit, offset, states, since, until)
 
     def count(self, *states: JobState) -> int:
         """How many jobs are in these states."""

@@ -169,6 +169,19 @@ class SqlLedger:
         """Series of a study, except those that were passed over."""
         return self._find((_seen.c.study_instance_uid == study_instance_uid) & (_seen.c.verdict != Verdict.PASSED_OVER))
 
+    def dealt_with(
+        self, verdict: Verdict | None, reason: str, study_instance_uid: Uid | None, most: int
+    ) -> tuple[Seen, ...]:
+        """Series that there was a job on, of which this is so; '' and None for whatever."""
+        wanted = _seen.c.job_id != ""
+        if verdict is not None:
+            wanted &= _seen.c.verdict == verdict
+        if reason:
+            wanted &= _seen.c.reason == reason
+        if study_instance_uid is not None:
+            wanted &= _seen.c.study_instance_uid == study_instance_uid
+        return self._find(wanted, most)
+
     def refused_in_study(self, study_instance_uid: Uid) -> tuple[Seen, ...]:
         """Series of a study that were refused."""
         return tuple(s for s in self.unfinished(study_instance_uid) if s.verdict is Verdict.REFUSED)
@@ -216,9 +229,9 @@ class SqlLedger:
                 Stored.of(dict(row)) for row in connection.execute(sa.select(_stored).where(wanted)).mappings()
             )
 
-    def _find(self, wanted: sa.ColumnElement[bool]) -> tuple[Seen, ...]:
+    def _find(self, wanted: sa.ColumnElement[bool], most: int | None = None) -> tuple[Seen, ...]:
         with self._engine.connect() as connection:
-            rows = connection.execute(sa.select(_seen).where(wanted)).mappings()
+            rows = connection.execute(sa.select(_seen).where(wanted).limit(most)).mappings()
             return tuple(Seen(**{**row, "verdict": Verdict(row["verdict"])}) for row in rows)
 
     def _replace(self, table: sa.Table, rows: list[dict[str, Any]]) -> None:

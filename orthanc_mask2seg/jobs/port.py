@@ -76,6 +76,10 @@ class JobRequest:
         return cls(**{name: value for name, value in document.items() if name in known})
 
 
+FOR_EVER = 1e11
+"""Seconds since 1970: later than any job."""
+
+
 class JobState(StrEnum):
     """Where a job is."""
 
@@ -149,8 +153,15 @@ class Jobs(Protocol):
     def get(self, job_id: str) -> Job | None:
         """The job with that id."""
 
-    def list(self, limit: int = 50, offset: int = 0, states: Sequence[JobState] = ()) -> tuple[Job, ...]:
-        """The history, newest first; of all states where none is named."""
+    def list(
+        self,
+        limit: int = 50,
+        offset: int = 0,
+        states: Sequence[JobState] = (),
+        since: float = 0.0,
+        until: float = FOR_EVER,
+    ) -> tuple[Job, ...]:
+        """The history, newest first; of all states where none is named, asked for from then on and before (s)."""
 
     def count(self, *states: JobState) -> int:
         """How many jobs are in these states."""
@@ -337,6 +348,11 @@ class Ledger(Outputs, Protocol):
 
     def of_study(self, study_instance_uid: Uid) -> tuple[Seen, ...]:
         """Series of a study, except those that were passed over."""
+
+    def dealt_with(
+        self, verdict: Verdict | None, reason: str, study_instance_uid: Uid | None, most: int
+    ) -> tuple[Seen, ...]:
+        """Series that there was a job on, of which this is so; '' and None for whatever."""
 
     def refused_in_study(self, study_instance_uid: Uid) -> tuple[Seen, ...]:
         """Series of a study that were refused."""

@@ -20,7 +20,7 @@ from dbos import error as dbos_error
 from orthanc_mask2seg.errors import StateError
 from orthanc_mask2seg.jobs import rows
 from orthanc_mask2seg.jobs.database import address, connect, database_file, is_embedded, prepare
-from orthanc_mask2seg.jobs.port import BUTTON, SCAN, Job, JobRequest, JobState
+from orthanc_mask2seg.jobs.port import BUTTON, FOR_EVER, SCAN, Job, JobRequest, JobState
 
 APPLICATION = "mask2seg"
 APPLICATION_VERSION = "1"
@@ -108,14 +108,21 @@ class History:
         status = self._newest(job_id)
         return None if status is None else _job(status)
 
-    def list(self, limit: int = 50, offset: int = 0, states: Sequence[JobState] = ()) -> tuple[Job, ...]:
+    def list(
+        self,
+        limit: int = 50,
+        offset: int = 0,
+        states: Sequence[JobState] = (),
+        since: float = 0.0,
+        until: float = FOR_EVER,
+    ) -> tuple[Job, ...]:
         """The history, newest first; of all states where none is named."""
-        if states:
+        if states and (since, until) == (0.0, FOR_EVER):
             found = self._client.list_workflows(
                 status=_names(states), name=WORKFLOW, limit=limit, offset=offset, sort_desc=True
             )
         else:
-            names = rows.newest(self.engine, WORKFLOW, _names(()), limit, offset)
+            names = rows.newest(self.engine, WORKFLOW, _names(states), limit, offset, since, until)
             found = self._client.list_workflows(workflow_ids=list(names), sort_desc=True) if names else []
         jobs: dict[str, Job] = {}
         for status in found:

@@ -29,8 +29,10 @@ def index_by_state(engine: sa.Engine) -> None:
         connection.execute(sa.text(words))
 
 
-def newest(engine: sa.Engine, name: str, statuses: Sequence[str], limit: int, offset: int) -> tuple[str, ...]:
-    """Names of attempts in these states, the newest first, by the index of when they were asked for.
+def newest(
+    engine: sa.Engine, name: str, statuses: Sequence[str], limit: int, offset: int, since: float, until: float
+) -> tuple[str, ...]:
+    """Names of attempts in these states, the newest first, by the index of when they were asked for (s since 1970).
 
     Nearly all are in one of so many states, which no index by state helps to find: SQLite would sort them all.
     """
@@ -39,6 +41,7 @@ def newest(engine: sa.Engine, name: str, statuses: Sequence[str], limit: int, of
     query = (
         sa.select(rows.c.workflow_uuid)
         .where(kind == name, status.in_(statuses))
+        .where(rows.c.created_at >= int(since * 1000), rows.c.created_at < int(until * 1000))
         .order_by(rows.c.created_at.desc())
         .limit(limit)
         .offset(offset)

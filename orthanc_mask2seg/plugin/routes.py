@@ -21,12 +21,13 @@ JOB = r"[0-9a-f]{24}"
 ENDS = {"CSV": "csv", "JSON": "json", "NRRD": "seg.nrrd", "NIFTI": "nii.gz", "PREVIEW": "png"}
 LARGEST_BODY = 64 << 10
 STATES = frozenset({"waiting", "running", "done", "failed", "quarantined"})
+FILTERS = ("outcome", "reason", "study", "since", "until")
 HTML, CSS, SCRIPT = "text/html; charset=utf-8", "text/css; charset=utf-8", "text/javascript; charset=utf-8"
 JSON, TEXT, PNG = "application/json", "text/plain", "image/png"
 
 _SAFE = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'self'",
+    "form-action 'self'; frame-ancestors 'self'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
@@ -105,10 +106,16 @@ def _not_ours(headers: Mapping[str, str]) -> str:
 
 
 def _status_page(request: Request, service: Service, _found: re.Match[str]) -> Response:
-    query = {"offset": request.query["offset"]} if request.query.get("offset", "").isdecimal() else {}
-    if request.query.get("state") in STATES:
-        query["state"] = request.query["state"]
+    query = _filter(request.query, ("offset",))
     return _forwarded(service.ask("GET", "/" + ("?" + urlencode(query) if query else "")))
+
+
+def _filter(asked: Mapping[str, str], numbers: Sequence[str]) -> dict[str, str]:
+    """What of a query the service is asked, as it came: it says what is wrong."""
+    query = {name: asked[name] for name in numbers if asked.get(name, "").isdecimal()}
+    if asked.get("state") in STATES:
+        query["state"] = asked["state"]
+    return query | {name: asked[name] for name in FILTERS if re.fullmatch(r"[\w.-]{1,64}", asked.get(name, ""))}
 
 
 def _asset(_request: Request, service: Service, found: re.Match[str]) -> Response:
@@ -124,9 +131,7 @@ def _health(_request: Request, service: Service, found: re.Match[str]) -> Respon
 
 
 def _jobs(request: Request, service: Service, _found: re.Match[str]) -> Response:
-    query = {name: request.query[name] for name in ("limit", "offset") if request.query.get(name, "").isdecimal()}
-    if request.query.get("state") in STATES:
-        query["state"] = request.query["state"]
+    query = _filter(request.query, ("limit", "offset"))
     return _forwarded(service.ask("GET", "/jobs" + ("?" + urlencode(query) if query else "")))
 
 

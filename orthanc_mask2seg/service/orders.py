@@ -7,7 +7,7 @@ from typing import Any
 
 from orthanc_mask2seg.errors import NotInArchive
 from orthanc_mask2seg.jobs.port import BUTTON, Job, JobRequest, Jobs, JobState, Ledger, Seen, Verdict
-from orthanc_mask2seg.model import ArchiveKey, Outcome, Reason, Refusal, Series
+from orthanc_mask2seg.model import ArchiveKey, Outcome, Reason, Refusal, Series, Uid
 from orthanc_mask2seg.pacs.port import Archive
 from orthanc_mask2seg.service.studies import DERIVED, images
 
@@ -104,6 +104,12 @@ class Orders:
     def masks_that_wait(self) -> int:
         """How many masks wait for the images that they lie on."""
         return self._ledger.count_refused(Reason.NO_SOURCE_IN_STUDY)
+
+    def dealt_with(self, verdict: Verdict | None, reason: str, study: Uid | None, most: int) -> tuple[Job, ...]:
+        """The newest job of each series of which this is so; '' and None for whatever."""
+        seen = self._ledger.dealt_with(verdict, reason, study, most)
+        found = {one.job_id: self._jobs.get(one.job_id) for one in seen}
+        return tuple(job for job in found.values() if job is not None)
 
     def output(self, job: Job, kind: str) -> tuple[str, bytes] | None:
         """Name and content of what a job made; None where it made no such thing.

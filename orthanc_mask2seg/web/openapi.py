@@ -6,6 +6,7 @@ from typing import Any
 
 from orthanc_mask2seg.jobs.port import JobState
 from orthanc_mask2seg.model import Outcome
+from orthanc_mask2seg.web.filters import OUTCOMES
 
 Schema = dict[str, Any]
 
@@ -82,6 +83,16 @@ def _paging() -> list[Schema]:
         {"name": "limit", "in": "query", "description": "How many; from 1 to 1000 at a time.", "schema": limit},
         {"name": "offset", "in": "query", "description": "How many newer ones are left out.", "schema": offset},
         {"name": "state", "in": "query", "description": "Of these states alone.", "schema": states},
+        *(
+            {"name": name, "in": "query", "description": words, "schema": schema}
+            for name, words, schema in (
+                ("outcome", "Newest jobs of series, by how they ended.", {"type": "string", "enum": [*OUTCOMES]}),
+                ("reason", "The same, by reason code.", {"type": "string", "pattern": "^[a-z_0-9]{1,64}$"}),
+                ("study", "The same, by StudyInstanceUID.", {"type": "string", "pattern": "^[0-9.]{1,64}$"}),
+                ("since", "First day (UTC) they were asked for.", {"type": "string", "format": "date"}),
+                ("until", "Last day.", {"type": "string", "format": "date"}),
+            )
+        ),
     ]
 
 

@@ -23,6 +23,7 @@ from orthanc_mask2seg.errors import ConfigurationError, StateError
 from orthanc_mask2seg.jobs.port import JobState
 from orthanc_mask2seg.service.status import Page, ServiceState
 from orthanc_mask2seg.web import views
+from orthanc_mask2seg.web.filters import OUTCOMES, Filter
 from orthanc_mask2seg.web.gate import KNOWN, Gate, KnownHosts, SmallBodies
 from orthanc_mask2seg.web.login import LoginPages
 from orthanc_mask2seg.web.metrics import CONTENT_TYPE, metrics_of
@@ -34,6 +35,8 @@ from orthanc_mask2seg.web.undoing import UndoPages
 SHOWN = 100
 REFRESH_SECONDS = 5
 LONGEST_NUMBER = 9
+FURTHEST = 10**LONGEST_NUMBER
+WRONG_FILTER = "state, outcome, reason, study, since or until is none that there is (dates are YYYY-MM-DD)"
 STOP_SECONDS = 2.0
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
@@ -208,10 +211,14 @@ class _Pages:
         self.templates.filters["inert"] = views.inert
 
     async def index(self, request: Request) -> Response:
-        state, offset = request.query_params.get("state", ""), request.query_params.get("offset", "0")
-        if not offset.isdecimal() or len(offset) > LONGEST_NUMBER or (state and state not in set(JobState)):
-            return AsciiJson({"error": "offset is a number, state is a state of a job"}, 400)
-        return HTMLResponse(await run_in_threadpool(self._index, state, int(offset), known=KNOWN in request.scope))
+        offset = request.query_params.get("offset", "0")
+        try:
+            wanted = Filter.of(request.query_params, blanks=True)
+        except ValueError:
+            return AsciiJson({"error": WRONG_FILTER}, 400)
+        if not offset.isdecimal() or len(offset) > LONGEST_NUMBER:
+            return AsciiJson({"error": "offset is a number"}, 400)
+        return HTMLResponse(await run_in_threadpool(self._index, wanted, int(offset), known=KNOWN in request.scope))
 
     async def job(self, request: Request) -> Response:
         logged_in = self._sessions.lives(request.cookies.get(self._sessions.cookie, ""))
@@ -258,11 +265,11 @@ class _Pages:
     async def jobs(self, request: Request) -> Response:
         try:
             limit = min(max(int(request.query_params.get("limit", SHOWN)), 1), 1000)
-            offset = max(int(request.query_params.get("offset", 0)), 0)
-            states = [JobState(name) for name in request.query_params.getlist("state")]
+            offset = min(max(int(request.query_params.get("offset", 0)), 0), FURTHEST)
+            wanted = Filter.of(request.query_params)
         except ValueError:
-            return AsciiJson({"error": "limit and offset are numbers, state is a state of a job"}, 400)
-        found = await run_in_threadpool(self._state.jobs.list, limit, offset, states)
+            return AsciiJson({"error": f"limit and offset are numbers; {WRONG_FILTER}"}, 400)
+        found = await run_in_threadpool(wanted.jobs, self._state.jobs, self._state.orders, limit, offset)
         return AsciiJson({"jobs": [job.document() for job in found]})
 
     def _health(self) -> dict[str, Any]:
@@ -281,10 +288,9 @@ class _Pages:
             "watcher": watcher.document(),
         }
 
-    def _index(self, state: str, offset: int, *, known: bool) -> str:
-        states = [JobState(state)] if state else []
-        jobs = self._state.jobs.list(SHOWN, offset, states)
-        newer, older = views.neighbours(state, offset, len(jobs), SHOWN)
+    def _index(self, wanted: Filter, offset: int, *, known: bool) -> str:
+        jobs = wanted.jobs(self._state.jobs, self._state.orders, SHOWN, offset)
+        newer, older = views.neighbours(wanted, offset, len(jobs), SHOWN)
         private = bool(self._state.token)
         return self.rendered(
             "index.html",
@@ -293,8 +299,10 @@ class _Pages:
             health=self._health(),
             rows=[views.row_of(job, self._state.orders, private=private) for job in jobs],
             pictured=known,
-            state=state,
+            wanted=wanted,
+            state=str(wanted.states[0]) if wanted.states else "",
             states=[str(each) for each in JobState],
+            outcomes=OUTCOMES,
             offset=offset,
             newer=newer,
             older=older,

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 from orthanc_mask2seg.jobs.port import Job, JobState
 from orthanc_mask2seg.service.orders import Orders
+from orthanc_mask2seg.web.filters import Filter
 
 WIDTH = 240
 """Of the longest bar of a chart, pixels."""
@@ -67,11 +67,10 @@ def _segment(segment: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def neighbours(state: str, offset: int, shown: int, most: int) -> tuple[str | None, str | None]:
+def neighbours(wanted: Filter, offset: int, shown: int, most: int) -> tuple[str | None, str | None]:
     """Queries of the page of newer jobs, and of older ones; None where there are none."""
-    named = {"state": state} if state else {}
-    newer = urlencode({**named, "offset": max(offset - most, 0)}) if offset else None
-    older = urlencode({**named, "offset": offset + most}) if shown == most else None
+    newer = wanted.query(offset=max(offset - most, 0)) if offset else None
+    older = wanted.query(offset=offset + most) if shown == most else None
     return newer, older
 
 

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from orthanc_mask2seg.errors import StateError
-from orthanc_mask2seg.jobs.port import STALE, Ending, Job, JobRequest, JobState, Seen, Stored, StoredState, Verdict
+from orthanc_mask2seg.jobs.port import (
+    FOR_EVER,
+    STALE,
+    Ending,
+    Job,
+    JobRequest,
+    JobState,
+    Seen,
+    Stored,
+    StoredState,
+    Verdict,
+)
 from orthanc_mask2seg.model import ArchiveKey, Uid
 
 _WAITING_VERDICTS = frozenset({Verdict.REFUSED, Verdict.SKIPPED, Verdict.ENQUEUED})
@@ -83,6 +95,19 @@ class MemoryLedger:
             if seen.study_instance_uid == study_instance_uid and seen.verdict is not Verdict.PASSED_OVER
         )
 
+    def dealt_with(
+        self, verdict: Verdict | None, reason: str, study_instance_uid: Uid | None, most: int
+    ) -> tuple[Seen, ...]:
+        found = (
+            seen
+            for seen in self.known.values()
+            if seen.job_id
+            and verdict in {None, seen.verdict}
+            and reason in {"", seen.reason}
+            and study_instance_uid in {None, seen.study_instance_uid}
+        )
+        return tuple(itertools.islice(found, most))
+
     def refused_in_study(self, study_instance_uid: Uid) -> tuple[Seen, ...]:
         return tuple(s for s in self.unfinished(study_instance_uid) if s.verdict is Verdict.REFUSED)
 
@@ -140,8 +165,16 @@ class MemoryJobs:
         entry = self.entries.get(job_id)
         return None if entry is None else entry.job
 
-    def list(self, limit: int = 50, offset: int = 0, states: Sequence[JobState] = ()) -> tuple[Job, ...]:
-        found = [e.job for e in reversed(self.entries.values()) if not states or e.job.state in states]
+    def list(
+        self,
+        limit: int = 50,
+        offset: int = 0,
+        states: Sequence[JobState] = (),
+        since: float = 0.0,
+        until: float = FOR_EVER,
+    ) -> tuple[Job, ...]:
+        jobs = (e.job for e in reversed(self.entries.values()) if not states or e.job.state in states)
+        found = [job for job in jobs if since <= job.created_at < until]
         return tuple(found[offset : offset + limit])
 
     def count(self, *states: JobState) -> int:

@@ -47,6 +47,10 @@ class Verdict:
         return [f"{kind}: {text}" for kind, texts in kinds for text in texts]
 
 
+UNREADABLE: Points = ("unreadable",)
+"""What a file says that is no segmentation any more."""
+
+
 def points_of_seg(content: bytes) -> tuple[str, Points]:
     """StudyInstanceUID of a segmentation, and the places of its voxels (PS3.3 C.7.6.2.1.1), segment by segment."""
     data = dcmread(io.BytesIO(content))
@@ -77,6 +81,7 @@ class Pacs:
         self._session.auth = auth
         self._session.headers["Accept-Encoding"] = "identity"
         self._read: dict[str, tuple[str, Points]] = {}
+        self._segs: frozenset[str] = frozenset()
 
     def segmentations(self, *, anew: bool = False) -> list[tuple[str, Points]]:
         """StudyInstanceUID and voxels of each one there is."""
@@ -85,13 +90,24 @@ class Pacs:
             if series["MainDicomTags"].get("Modality") == "SEG":
                 for instance in series["Instances"]:
                     known = None if anew else self._read.get(instance)
-                    found[instance] = known or points_of_seg(self._get(f"/instances/{instance}/file").content)
-        self._read = found
+                    found[instance] = known or self._points_of(instance)
+        self._segs = frozenset(found)
+        self._read = {instance: one for instance, one in found.items() if one[1] != UNREADABLE}
         return list(found.values())
+
+    def _points_of(self, instance: str) -> tuple[str, Points]:
+        """What was broken on the way, and Orthanc took all the same, has to be mended: it holds no mask's voxels."""
+        content = self._get(f"/instances/{instance}/file").content
+        try:
+            return points_of_seg(content)
+        except (AttributeError, KeyError, IndexError, ValueError, TypeError, EOFError):
+            return str(
+                self._get(f"/instances/{instance}/study").json()["MainDicomTags"]["StudyInstanceUID"]
+            ), UNREADABLE
 
     def digests(self) -> dict[str, str]:
         """Orthanc's name of every file that is no segmentation, and its SHA-1."""
-        segs = set(self._read)
+        segs = set(self._segs)
         others = [i for i in self._get("/instances").json() if i not in segs]
         with ThreadPoolExecutor(4) as pool:
             return dict(zip(others, pool.map(self._digest, others), strict=True))

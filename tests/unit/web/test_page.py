@@ -35,8 +35,9 @@ class Jobs:
     def __init__(self, *jobs):
         self.jobs = jobs
 
-    def list(self, limit=50, offset=0, states=()):
-        return tuple(j for j in self.jobs if not states or j.state in states)[offset : offset + limit]
+    def list(self, limit=50, offset=0, states=(), since=0.0, until=1e11):
+        jobs = (j for j in self.jobs if since <= j.created_at < until)
+        return tuple(j for j in jobs if not states or j.state in states)[offset : offset + limit]
 
     def get(self, job_id):
         return next((j for j in self.jobs if j.id == job_id), None)
