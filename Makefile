@@ -56,8 +56,8 @@ test-all-parts:
 	@$(PYTHON) scripts/get_ohif.py
 	-@$(PYTHON) scripts/get_pyradiomics.py
 
-pictures: venv test-parts ## take the pictures of docs/pictures in OHIF anew
-	$(BIN)/pytest tests/browser/ohif -k every_voxel --pictures docs/pictures
+pictures: venv test-parts ## take the pictures of docs/pictures anew, in OHIF and on the pages of the service
+	$(BIN)/pytest tests/browser/ohif tests/browser/test_pictures.py -k "every_voxel or seen_on_its_image" --pictures docs/pictures
 
 bench: venv test-parts ## how fast, against named peers, as ratios (FULL=1 for all cases, CASES=S,M for some)
 	PYTHONPATH=scripts $(BIN)/python -m bench.run $(if $(FULL),--full) $(if $(CASES),--cases $(CASES))

@@ -22,6 +22,7 @@ from orthanc_mask2seg.jobs.engine import Engine
 from orthanc_mask2seg.jobs.ledger import SqlLedger
 from orthanc_mask2seg.jobs.port import JobRequest
 from orthanc_mask2seg.service.archives import archive_url, open_archive
+from orthanc_mask2seg.service.checkup import Checkup
 from orthanc_mask2seg.service.destinations import Deliveries
 from orthanc_mask2seg.service.endings import note_end
 from orthanc_mask2seg.service.leader import LEASE_SECONDS, Leader
@@ -117,6 +118,7 @@ def serve(
         watcher=watcher.status,
         orders=Orders(source, ledger, engine, workshop.look, steps),
         gallery=Gallery(workshop.draw),
+        findings=Checkup(source).findings,
         undoing=Undoing(archive=source, ledger=ledger, jobs=engine, undone=engine.undone(), settings=settings),
         token=settings.service_token,
         names=settings.status_names,

@@ -98,6 +98,8 @@ class ServiceState:
         For TLS (PEM); '' for none.
     gallery
         Pictures of what was stored.
+    findings
+        What the doctor says of the PACS, as documents.
     undoing
         Takes back what a job stored.
     alarm
@@ -112,6 +114,7 @@ class ServiceState:
     orders: Orders
     gallery: Gallery
     undoing: Undoing | None = None
+    findings: Callable[[], tuple[dict[str, Any], ...]] = tuple
     token: str = field(default="", repr=False)
     names: tuple[str, ...] = ()
     certificate_file: str = ""

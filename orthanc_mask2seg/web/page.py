@@ -344,6 +344,7 @@ class _Pages:
             since=views.moment(watcher.since),
             oldest=views.moment(oldest) if oldest else "",
             free=views.free_space(self._state.state),
+            findings=self._state.findings(),
             charts=charts,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,16 @@ PAGES = {
     "refused": f"/jobs/{2:024x}.html",
     "health": "/health",
 }
+FINDINGS = (
+    {
+        "level": "error",
+        "detail": "Orthanc 1.11.0 loses sequences.",
+        "hint": "Take 1.12.",
+        "evidence": ["version 1.11.0"],
+    },
+    {"level": "warning", "detail": "Nobody needs a password.", "hint": "Set RegisteredUsers.", "evidence": []},
+    {"level": "ok", "detail": "DICOMweb gives whole metadata.", "hint": "", "evidence": []},
+)
 REFUSED = {
     "outcome": "refused",
     "reason": "ambiguous_source",
@@ -40,6 +51,7 @@ def served() -> Iterator[Served]:
         job(1, result=CONVERTED), job(2, result=REFUSED), job(3, state=JobState.FAILED, error=failed),
         job(4, state=JobState.WAITING), token=TOKEN,
     )  # fmt: skip
+    state = dataclasses.replace(state, findings=lambda: FINDINGS)
     page = start(state, "127.0.0.1", 0)
     yield page
     page.stop()

@@ -146,3 +146,10 @@ def test_undo_has_no_barrier(chromium: Browser, address: str, axe: str, width: i
     opened.goto(opened.url.replace(".html", "/undo"))
     assert barriers(opened, axe) == []
     context.close()
+
+
+def test_the_findings_of_the_doctor_are_on_the_page_of_health(page: Page) -> None:
+    page.goto("/health")
+    expect(page.get_by_role("heading", name="How the PACS is set up")).to_be_visible()
+    page.get_by_text("What else was looked at").click()
+    assert page.locator("details li").count() > 3
