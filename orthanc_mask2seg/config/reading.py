@@ -107,12 +107,20 @@ def _check_archives(settings: Settings) -> None:
         )
     if settings.status_key_file and not settings.status_certificate_file:
         raise ConfigurationError("StatusKeyFile needs StatusCertificateFile")
+    _check_notifications(settings)
     labels = [destination.label for destination in settings.destinations]
     if len(set(labels)) < len(labels):
         raise ConfigurationError("Two destinations have the same name", hint='Give each a "Name" of its own.')
     kinds = {destination.kind for destination in settings.destinations}
     if archive is not None and kinds - {DestinationKind.DICOMWEB}:
         raise ConfigurationError("Peers and modalities are Orthanc's: they are no destinations beside DicomwebUrl")
+
+
+def _check_notifications(settings: Settings) -> None:
+    if settings.mail_to and not settings.mail_from:
+        raise ConfigurationError("MailTo needs MailFrom")
+    if settings.mail_tls == "none" and settings.mail_server.rpartition(":")[0] not in {"localhost", "127.0.0.1", "::1"}:
+        raise ConfigurationError("MailTls may be none for a server on this machine alone")
 
 
 def _index_folder(document: Mapping[str, Any]) -> str:
@@ -224,6 +232,14 @@ def _several(value: Any, where: str, parse: Callable[[Any], Any]) -> tuple[Any, 
 def _list(setting: Setting, value: Any, where: str, base: Path) -> tuple[Any, ...]:
     if setting.name in _NAMES:
         return _names(value, where, _NAMES[setting.name])
+    if setting.name in _PLAIN:
+        if (
+            not isinstance(value, list)
+            or not all(isinstance(word, str) for word in value)
+            or not setting.allowed(value)
+        ):
+            raise ConfigurationError(f"{where} has a value that is not allowed. {setting.help}")
+        return tuple(value)
     if setting.name == "RadiomicsRange":
         return _range(value, where)
     if setting.name == "StatusNames":
@@ -243,6 +259,8 @@ _NAMES: Mapping[str, Callable[[Any], Any]] = {
     "Outputs": parse_outputs,
     "RadiomicsAggregations": lambda names: [Aggregation(name) for name in names],
 }
+_PLAIN = frozenset({"Webhooks", "MailTo", "NotifyOn"})
+"""Lists of texts, each of which the table judges."""
 
 
 def _names(value: Any, where: str, parse: Callable[[Any], Any]) -> tuple[str, ...]:

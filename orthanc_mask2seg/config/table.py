@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
@@ -95,6 +95,20 @@ class Settings:
     radiomics_bins: int = 0
     radiomics_aggregations: tuple[str, ...] = ()
     labels: bool = True
+    webhooks: tuple[str, ...] = ()
+    webhook_secret: str = ""
+    webhook_secret_file: str = ""
+    webhook_template: str = ""
+    mail_server: str = "localhost:587"
+    mail_from: str = ""
+    mail_to: tuple[str, ...] = ()
+    mail_username: str = ""
+    mail_password: str = ""
+    mail_password_file: str = ""
+    mail_tls: str = "starttls"
+    notify_on: tuple[str, ...] = ("failed", "paused", "stuck", "recovered")
+    notify_per_hour: int = 60
+    stuck_minutes: float = 30.0
     log_level: str = "INFO"
 
     def __repr__(self) -> str:
@@ -130,12 +144,17 @@ SECRET = frozenset(
         "dicomweb_password",
         "dicomweb_token",
         "database_url",
+        "webhooks",  # the address of a chat room is its password
+        "webhook_secret",
+        "mail_password",
     }
 )
 SECRET_FILES = {
     "orthanc_password_file": "orthanc_password",
     "service_token_file": "service_token",
     "database_url_file": "database_url",
+    "webhook_secret_file": "webhook_secret",
+    "mail_password_file": "mail_password",
 }
 """Files that are read once; those of the DICOMweb archive are read for each request."""
 
@@ -178,6 +197,20 @@ def _is_long_string(value: str) -> bool:
 
 def _is_url(value: str) -> bool:
     return value.startswith(("http://", "https://"))
+
+
+def _are_urls(values: Sequence[str]) -> bool:
+    return all(isinstance(value, str) and _is_url(value) for value in values)
+
+
+def _is_server(value: str) -> bool:
+    host, _, port = value.rpartition(":")
+    return bool(host) and port.isdecimal() and 0 < int(port) <= 65535
+
+
+def _is_address(value: str) -> bool:
+    """Whether it is empty, or one address of e-mail, and nothing that ends a line of its header."""
+    return not value or (value.count("@") == 1 and value.isprintable() and not set(value) & set(" ,;<>"))
 
 
 def is_database_url(value: str) -> bool:
@@ -324,5 +357,24 @@ SETTINGS = (
     Setting("RadiomicsBins", "", "Number of grey levels; 0: as the preset has it.", _not_negative),
     Setting("RadiomicsAggregations", "list", "Aggregations of texture; empty: as the preset has it."),
     Setting("Labels", "", "Label mask series in Orthanc 1.12 and later: mask2seg-mask, -converted, -refused."),
+    Setting("Webhooks", "list", "Addresses that are told of events (POST): see docs/notifications.md.", _are_urls),
+    Setting("WebhookSecret", "", "What messages to them are signed with. Better: WebhookSecretFile."),
+    Setting("WebhookSecretFile", "path", "File that holds it."),
+    Setting("WebhookTemplate", "path", "Jinja2 template of their body, in place of the plain JSON."),
+    Setting("MailServer", "", "HOST:PORT of the server that takes e-mail.", _is_server),
+    Setting("MailFrom", "", "Sender of the e-mail.", _is_address),
+    Setting("MailTo", "list", "Who gets it; empty for nobody.", lambda v: all(map(_is_address, v)) and "" not in v),
+    Setting("MailUsername", "", "User of this server; empty to log in nowhere."),
+    Setting("MailPassword", "", "Its password. Better: MailPasswordFile."),
+    Setting("MailPasswordFile", "path", "File that holds it."),
+    Setting("MailTls", "", "starttls, tls, or none.", lambda v: v in {"starttls", "tls", "none"}),
+    Setting(
+        "NotifyOn",
+        "list",
+        "Events that are told: converted, refused, failed, paused, stuck, recovered.",
+        lambda v: set(v) <= {"converted", "refused", "failed", "paused", "stuck", "recovered"},
+    ),
+    Setting("NotifyPerHour", "", "Most messages to each; what is left out is counted in the next one.", _positive),
+    Setting("StuckMinutes", "min", "A queue whose oldest job has waited for so long stands still.", _positive),
     Setting("LogLevel", "", "DEBUG, INFO, WARNING or ERROR.", lambda v: v in {"DEBUG", "INFO", "WARNING", "ERROR"}),
 )

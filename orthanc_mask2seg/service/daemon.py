@@ -21,12 +21,14 @@ from orthanc_mask2seg.errors import ConfigurationError, Mask2SegError, StateErro
 from orthanc_mask2seg.jobs.engine import Engine
 from orthanc_mask2seg.jobs.ledger import SqlLedger
 from orthanc_mask2seg.jobs.port import JobRequest
+from orthanc_mask2seg.notify.notifier import Notifier
 from orthanc_mask2seg.service.archives import archive_url, open_archive
 from orthanc_mask2seg.service.checkup import Checkup
 from orthanc_mask2seg.service.destinations import Deliveries
 from orthanc_mask2seg.service.endings import note_end
 from orthanc_mask2seg.service.leader import LEASE_SECONDS, Leader
 from orthanc_mask2seg.service.naming import naming_of
+from orthanc_mask2seg.service.news import Lookout, notifier_of, telling
 from orthanc_mask2seg.service.orders import Orders, Steps
 from orthanc_mask2seg.service.pause import Pause
 from orthanc_mask2seg.service.pictures import Gallery
@@ -96,6 +98,7 @@ def serve(
     logs.prepare(settings.log_level)
     stop = stop or threading.Event()
     source = archive or open_archive(settings)
+    notifier = _notifier(settings)
     naming_of(settings)  # a label table that cannot be read is said now, not at the first mask
     state = Path(settings.state)
     url = settings.database_url
@@ -126,9 +129,10 @@ def serve(
         key_file=settings.status_key_file,
         alarm=lambda: pause.alarm() or state_alarm(watcher.status()),
     )
+    lookout = Lookout(notifier, about.alarm, engine, settings.stuck_minutes * 60)
     workshop.open()
     run = deliveries.wrap(pause.wrap(workshop.runner(ledger, steps)), engine)
-    engine.start(run, partial(note_end, ledger), partial(lane_of, settings.merge))
+    engine.start(run, telling(partial(note_end, ledger), notifier), partial(lane_of, settings.merge))
     page = None
     if start_page is not None and watches and (settings.status_port or embedded):
         try:
@@ -140,21 +144,30 @@ def serve(
     thread = threading.Thread(target=watcher.run, args=(stop,), name="leader", daemon=True)
     if watches:
         thread.start()
+        threading.Thread(target=lookout.run, args=(stop,), name="lookout", daemon=True).start()
         engine.forget_after(settings.history_days, ledger, stop)
     told = embedded or as_json
     sys.stdout.write(_address(settings, page) if told else _banner(settings, page, watches=watches, works=works))
     sys.stdout.flush()
     with _signals(stop):
         stop.wait()
+    _stopped(page, thread if watches else None, engine, workshop, notifier)
+
+
+def _stopped(
+    page: Page | None, leader: threading.Thread | None, engine: Engine, workshop: Workshop, notifier: Notifier
+) -> None:
+    """Finish what can be finished, and give the rest back."""
     _log.info("stopping")
     deadline = time.monotonic() + STOP_SECONDS
     if page is not None:
         page.stop()
-    if watches:
-        thread.join(WATCHER_STOP_SECONDS)
+    if leader is not None:
+        leader.join(WATCHER_STOP_SECONDS)
     given_back = engine.stop(max(deadline - time.monotonic(), 0.0))
+    notifier.close()
     _log.info("stopped%s", f"; {given_back} jobs given back, to run again after the next start" if given_back else "")
-    if given_back or thread.is_alive():
+    if given_back or (leader is not None and leader.is_alive()):
         _leave()  # the processes of the workshop are killed with this one
     workshop.close()
 
@@ -203,6 +216,13 @@ def _banner(settings: Settings, page: Page | None, *, watches: bool, works: bool
     does = "serving" if watches and works else "watching" if watches else "working for"
     address = f"status page {settings.status_url(page.port)}/; " if page else ""
     return f"mask2seg {__version__} {does} {archive_url(settings)}; {address}state in {where}\n"
+
+
+def _notifier(settings: Settings) -> Notifier:
+    try:
+        return notifier_of(settings)
+    except ValueError as error:
+        raise ConfigurationError(f"WebhookTemplate: {error}") from None
 
 
 def _leave() -> None:
