@@ -8,12 +8,13 @@ the store rests on, and what is written down is exchanged only for what was read
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.core import versions
-from orthanc_mask2seg.errors import ArchiveDamaged, ChangedMeanwhile, NotInArchive
+from orthanc_mask2seg.errors import ArchiveDamaged, ChangedMeanwhile, Mask2SegError, NotInArchive
 from orthanc_mask2seg.jobs.port import JobRequest, Outputs, Stored, StoredState
 from orthanc_mask2seg.model import ArchiveKey, EarlierOutput, Receipt, Segmentation, Series
 from orthanc_mask2seg.pacs.part10 import identity_of
@@ -67,8 +68,8 @@ class Keeper:
         ours = there is not None
         if held is None:
             self._exchange(row, there)
-            held = store(archive, segmentation)
-            self._remember(row)
+            with self._remembered(row):
+                held = store(archive, segmentation)
             there = row
         gone = self._gone(self._study(archive, source), masks, source)
         if gone is not None:
@@ -102,8 +103,20 @@ class Keeper:
         if not self.outputs.exchange_stored(row, there):
             raise ChangedMeanwhile("Another worker has stored at the same place meanwhile")
 
+    @contextmanager
+    def _remembered(self, row: Stored) -> Iterator[None]:
+        """See that it is still written down: who took this job over may have taken it back before it was stored.
+
+        Also where the archive gives no answer: it may have stored it all the same.
+        """
+        try:
+            yield
+        except Mask2SegError:
+            self._remember(row)
+            raise
+        self._remember(row)
+
     def _remember(self, row: Stored) -> None:
-        """See that it is still written down: who took this job over may have taken it back before it was stored."""
         if self.outputs.stored_at(row.orthanc_id) is None:
             self.outputs.exchange_stored(row, None)
 
@@ -127,7 +140,7 @@ class Keeper:
             What else is to be retired.
         """
         now = self.outputs.stored(row.series_key)
-        if any(each.orthanc_id not in known and each.state is StoredState.CURRENT for each in now):
+        if any(each.orthanc_id not in known and each.state is not StoredState.SUPERSEDED for each in now):
             raise ChangedMeanwhile("Another segmentation of this mask was stored meanwhile")
         others = [each for each in (*now, *more) if each.orthanc_id != row.orthanc_id]
         earlier = [self._retired(archive, each) for each in others]
@@ -150,8 +163,8 @@ class Keeper:
         row = self._row(archive, beside(seg), content)
         there = self.outputs.stored_at(row.orthanc_id)
         self._exchange(row, there)
-        receipt = store_beside(archive, content)
-        self._remember(row)
+        with self._remembered(row):
+            receipt = store_beside(archive, content)
         gone = self._gone(self._study(archive, source), masks, source)
         if gone is not None:
             self._undo(archive, row, gone, sent=receipt.created, ours=there is not None)

@@ -264,6 +264,56 @@ def test_a_host_that_wakes_up_amid_a_deletion_puts_back_what_came_again(house):
     assert house.states() == ["current"]
 
 
+def test_a_late_host_leaves_what_a_newer_job_is_about_to_make_current(house, monkeypatch):
+    """The mask was corrected after its last look, and the newer job has stored, and not said so yet."""
+    late, looks, stored = house.request(), [], house.ledger.stored
+
+    def meanwhile():
+        house.correct(THIRD)
+        house.archive.moments["after store 2"] = killed
+        with pytest.raises(Killed):
+            house.run()
+
+    def looked(key):
+        looks.append(key)
+        if len(looks) == 2:
+            meanwhile()
+        return stored(key)
+
+    monkeypatch.setattr(house.ledger, "stored", looked)
+    with pytest.raises(ChangedMeanwhile):
+        house.run(late)
+    assert any(holds(seg, THIRD) for seg in current(house)), "the newer one is there"
+    assert house.run(late)["reason"] == "superseded"
+    assert house.run()["outcome"] == "converted"
+    [seg] = current(house)
+    assert holds(seg, THIRD)
+    assert house.states() == ["current"]
+
+
+def test_what_a_late_host_stores_without_an_answer_is_written_down_again(house):
+    """Who took its job over found nothing there and let it be; the reply to the store is lost."""
+    late = house.request()
+
+    def meanwhile():
+        house.correct(THIRD)
+        assert house.run(late)["reason"] == "superseded"
+        assert house.states() == []
+
+    def lost():
+        raise ArchiveUnreachable
+
+    house.archive.moments["before store"] = meanwhile
+    house.archive.moments["after store"] = lost
+    with pytest.raises(ArchiveUnreachable):
+        house.run(late)
+    assert house.states() == ["announced"]
+    assert house.run(late)["reason"] == "superseded"
+    assert house.run()["outcome"] == "converted"
+    [seg] = current(house)
+    assert holds(seg, THIRD)
+
+
 def test_a_host_deletes_nothing_where_there_is_nothing(house):
     """What it would take back is gone: what comes to that address while it stands still is another job's."""
     late = house.request()
