@@ -211,6 +211,12 @@ def test_a_form_needs_no_javascript(server: PluginOrthanc, chromium: Browser) ->
     target = page.get_by_role("link", name="The segmentation").get_attribute("href")
     assert target is not None
     assert target.rpartition("=")[2] in server.segs()
+    picture = page.get_by_alt_text("Three planes through each segment")
+    picture.scroll_into_view_if_needed()
+    address = f"{server.url}/mask2seg/jobs/{page.url.rpartition('/')[2].removesuffix('.html')}/pictures/sheet.png"
+    shown = context.request.get(address)
+    assert (shown.status, shown.headers["content-type"]) == (200, "image/png"), shown.text()
+    assert shown.body().startswith(b"\x89PNG")
     context.close()
 
 
