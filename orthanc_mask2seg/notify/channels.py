@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import http.client
 import smtplib
 import ssl
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import formatdate
 from typing import Protocol
-from urllib.parse import urlsplit
-
-import httpx
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from orthanc_mask2seg.notify.message import Body, Message
 
@@ -62,12 +62,20 @@ class Webhook:
         headers = {"Content-Type": "application/json", TIMESTAMP: stamp, "User-Agent": "mask2seg"}
         if self.secret:
             headers[SIGNATURE] = f"sha256={signature(self.secret, stamp, content)}"
-        with (
-            httpx.Client(timeout=SECONDS, trust_env=False, follow_redirects=False) as client,
-            client.stream("POST", self.url, content=content, headers=headers) as answer,
-        ):
-            if answer.status_code not in OK:
-                raise Undelivered(f"status {answer.status_code}")
+        address = urlsplit(self.url)
+        with closing(_connection(address)) as connection:
+            connection.request("POST", urlunsplit(("", "", address.path or "/", address.query, "")), content, headers)
+            status = connection.getresponse().status
+        if status not in OK:
+            raise Undelivered(f"status {status}")
+
+
+def _connection(address: SplitResult) -> http.client.HTTPConnection:
+    """A connection that knows no proxy and follows no redirect."""
+    host = address.hostname or ""
+    if address.scheme == "https":
+        return http.client.HTTPSConnection(host, address.port, timeout=SECONDS, context=ssl.create_default_context())
+    return http.client.HTTPConnection(host, address.port, timeout=SECONDS)
 
 
 def signature(secret: str, stamp: str, content: bytes) -> str:

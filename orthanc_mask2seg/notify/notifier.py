@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import logging
 import queue
 import smtplib
@@ -10,8 +11,6 @@ import time
 from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-
-import httpx
 
 from orthanc_mask2seg.notify.channels import Channel, Undelivered
 from orthanc_mask2seg.notify.message import Event, Message
@@ -94,7 +93,7 @@ class _Line:
     def _sends(self, message: Message, *, last: bool) -> bool:
         try:
             self._channel.send(message)
-        except (Undelivered, httpx.HTTPError, httpx.InvalidURL, smtplib.SMTPException, OSError, ValueError) as error:
+        except (Undelivered, http.client.HTTPException, smtplib.SMTPException, OSError, ValueError) as error:
             if last:
                 what = str(error) if isinstance(error, Undelivered) else type(error).__name__
                 _log.warning("%s could not be told of %s: %s", self._channel.name, message.event, what)
