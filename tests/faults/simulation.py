@@ -406,11 +406,12 @@ def play(seed: str, *, services: int = 0, shares: Shares | None = None, kinds: S
     world.run(max(one.seconds for one in tales) + 8)
     world.calm = True
     end = world.now + CALM_SECONDS
-    while (complaints := _judge(tales, archive, running)) and world.now < end:
+    complaints = _judge(tales, archive, running)
+    still = world.now + STILL_SECONDS
+    while world.now < (end if complaints else still):  # what is not right may be mended; what is right has to stay so
         world.run(world.now + 5)
-    if not complaints:
-        world.run(world.now + STILL_SECONDS)
-        complaints = _judge(tales, archive, running)
+        before, complaints = complaints, _judge(tales, archive, running)
+        still = world.now + STILL_SECONDS if before else still
     world.end()
     return Ended(seed, sum(len(t.masks) for t in tales), world.faults, complaints)
 
