@@ -96,7 +96,7 @@ def store_companions(
     from orthanc_mask2seg.service.measuring import reader_of  # noqa: PLC0415
 
     preset = preset_of_settings(settings)
-    measured, shown = bool(MEASURED & set(kinds)), _shown(kinds, regions)
+    measured, shown = bool(MEASURED & set(kinds)), planes_shown(kinds, regions)
     read = reader_of(archive, regions, preset, measured=measured, shown=shown) if measured or shown else _nothing
     ingredients = Ingredients(regions=regions, template=template, preset=preset, intensities=read)
     found = Companions()
@@ -109,7 +109,7 @@ def store_companions(
     return replace(found, evidence=(*found.evidence, *ingredients.notes))
 
 
-def _shown(kinds: Collection[OutputKind], regions: Regions) -> Collection[int]:
+def planes_shown(kinds: Collection[OutputKind], regions: Regions) -> Collection[int]:
     """Planes of the source that a picture shows, where one is wanted."""
     if not {OutputKind.PREVIEW, OutputKind.CAPTURE} & set(kinds):
         return ()

@@ -17,7 +17,7 @@ from orthanc_mask2seg.outputs.presets import Preset
 from orthanc_mask2seg.outputs.regions import Regions, read_regions, source_uids_of
 from orthanc_mask2seg.pacs.folder import FolderArchive
 from orthanc_mask2seg.pacs.port import Archive
-from orthanc_mask2seg.service.companions import preset_of_settings
+from orthanc_mask2seg.service.companions import planes_shown, preset_of_settings
 from orthanc_mask2seg.service.reading import full_header, headers_of, open_stacks
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def write_outputs(opened: Opened, kinds: Collection[OutputKind], settings: Setti
         regions=regions,
         template=full_header(archive, regions.source.series.instance_keys[0]),
         preset=preset,
-        intensities=reader_of(archive, regions, preset, shown=_all_planes(kinds, regions)),
+        intensities=reader_of(archive, regions, preset, shown=planes_shown(kinds, regions)),
     )
     said = []
     for kind in kinds:
@@ -116,14 +116,6 @@ def write_outputs(opened: Opened, kinds: Collection[OutputKind], settings: Setti
         else:
             _write(out / (product.name or f"{kind}.dcm"), product.content)
     return tuple(said)
-
-
-def _all_planes(kinds: Collection[OutputKind], regions: Regions) -> Collection[int]:
-    if not {OutputKind.PREVIEW, OutputKind.CAPTURE} & set(kinds):
-        return ()
-    from orthanc_mask2seg.outputs.preview import shown_planes  # noqa: PLC0415
-
-    return shown_planes(regions)
 
 
 def _write(path: Path, content: bytes) -> None:
