@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from orthanc_mask2seg.service.pause import Alarm
 
 LOOK_SECONDS = 5.0
 _OF_OUTCOMES = {"converted": Event.CONVERTED, "refused": Event.REFUSED, "failed": Event.FAILED}
+
+_log = logging.getLogger(__name__)
 
 NoteEnd = Callable[[JobRequest, dict[str, Any]], None]
 
@@ -80,7 +83,10 @@ class Lookout:
     def run(self, stop: threading.Event) -> None:
         """Look until told to stop."""
         while not stop.wait(LOOK_SECONDS):
-            self.look()
+            try:
+                self.look()
+            except Exception as error:  # noqa: BLE001 - a database that is away comes back, and that is to be told
+                _log.warning("the state of the service cannot be looked at: %s", type(error).__name__)
 
     def look(self) -> None:
         """Look once."""

@@ -24,7 +24,7 @@ LARGEST_BODY = 4096
 
 LOCAL_NAMES = frozenset({"localhost"})
 _READING = frozenset({"GET", "HEAD"})
-_PRIVATE = re.compile(r"/jobs/[^/]*/(outputs|pictures)(/.*)?")
+_PRIVATE = re.compile(r"/jobs/[^/]*/(outputs|pictures)(\s.*|/.*)?", re.DOTALL)
 _OPEN = frozenset({"/healthz", "/readyz", "/style.css", "/live.js", "/login", "/openapi.json"})
 KNOWN = "mask2seg.known"
 """Key of the scope of a request from somebody who knows the token."""

@@ -16,6 +16,7 @@ from orthanc_mask2seg.jobs.port import Jobs
 from orthanc_mask2seg.model import ArchiveKey, Outcome, Refusal, Uid
 from orthanc_mask2seg.service.orders import Orders
 from orthanc_mask2seg.service.pictures import Gallery, PictureKind
+from orthanc_mask2seg.web.gate import KNOWN
 
 LONGEST_SLICE = 4
 """Digits of the number of a slice."""
@@ -60,7 +61,7 @@ class OrderPages:
         return await self._pictured(request, PictureKind.SLICES, int(name))
 
     async def _pictured(self, request: Request, kind: PictureKind, number: int | None) -> Response:
-        if not self._private:
+        if not self._private or KNOWN not in request.scope:  # the gate has asked, and this does not rely on it
             return _not_private()
         return await run_in_threadpool(self._picture, request.path_params["job_id"], kind, number)
 
@@ -82,7 +83,7 @@ class OrderPages:
 
     async def output(self, request: Request) -> Response:
         """A file that a job made, for those who have logged in: it holds patient data."""
-        if not self._private:
+        if not self._private or KNOWN not in request.scope:  # the gate has asked, and this does not rely on it
             return _not_private()
         return await run_in_threadpool(self._output, request.path_params["job_id"], request.path_params["kind"])
 

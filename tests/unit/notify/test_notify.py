@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.config.reading import of_document
@@ -194,6 +195,28 @@ def test_troubles_are_told_once_and_so_is_their_end():
         ("stuck", "queue"),
         ("recovered", "queue"),
     ]
+
+
+def test_a_database_that_is_away_ends_no_lookout(monkeypatch):
+    """It looks on, and tells when what was wrong is over."""
+
+    class Away(Queue):
+        def oldest(self, *_states):
+            raise OperationalError("SELECT", {}, Exception("away"))
+
+    monkeypatch.setattr("orthanc_mask2seg.service.news.LOOK_SECONDS", 0.01)
+    heard, alarms, stop = Heard(), [Alarm("state_unavailable", "d", "h", 0.0)], threading.Event()
+    thread = threading.Thread(target=Lookout(heard, lambda: alarms[0], Away(), 60.0).run, args=(stop,), daemon=True)
+    thread.start()
+    for wanted in ("paused", "recovered"):
+        end = time.monotonic() + 10
+        while wanted not in [str(m.event) for m in heard.messages]:
+            assert thread.is_alive()
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        alarms[0] = None
+    stop.set()
+    thread.join(5)
 
 
 def test_settings_name_channels_and_keep_their_secrets(tmp_path: Path):

@@ -161,6 +161,9 @@ def test_pictures_are_for_those_who_have_logged_in():
     for path in ("", "/thumb.png", "/sheet.png", "/0.png"):
         assert someone.get(f"/jobs/{done.id}/pictures{path}").status_code == 403
     assert "pictures/" not in someone.get("/").text + someone.get(f"/jobs/{done.id}.html").text
+    for path in ("%0A", "/thumb.png%0A", "/sheet.png%0A", "/0.png%0A", "/0.png%0D"):
+        assert someone.get(f"/jobs/{done.id}/pictures{path}").status_code in {400, 403, 404}, path
+        assert someone.get(f"/jobs/{done.id}/outputs{path}").status_code in {400, 403, 404}, path
     someone.headers["authorization"] = "Bearer secret"
     assert f'src="jobs/{done.id}/pictures/thumb.png"' in someone.get("/").text
     assert someone.get(f"/jobs/{done.id}/pictures").json() == {"slices": 3}
