@@ -11,6 +11,7 @@ can mend it and whether trying again helps:
       . ArchiveFull           its disk is full, or it takes nothing in; the site makes room, the service waits
       . ArchiveDamaged        its file of an instance is not what it received; the site sends it again; try again
     - ArchiveDenied           401 or 403; the user mends the credentials
+    - ArchiveForbidden        it lets us in, and forbids this one thing; the user mends the rights; try again
     - ArchiveRejected         it will not take this; trying again does not help
       . ArchiveGarbled        its answer is none: something between may have answered instead; try again
     - NotInArchive            the series or instance is not there
@@ -91,6 +92,14 @@ class ArchiveDenied(ArchiveError):
     code = "archive_denied"
     retryable = True
     hint = "Check OrthancUsername and OrthancPassword (or OrthancPasswordFile)."
+
+
+class ArchiveForbidden(ArchiveError):
+    """The PACS lets us in, and forbids this."""
+
+    code = "archive_forbidden"
+    retryable = True
+    hint = "Check what the user of mask2seg may read, label and delete in the PACS; the work is tried again."
 
 
 class ArchiveRejected(ArchiveError):

@@ -120,6 +120,7 @@ class Queue:
 
     def retry(self, job_id):
         self.retried.append(job_id)
+        self.jobs[job_id] = replace(self.jobs[job_id], state=JobState.WAITING, result=None)
         return job_id
 
     def get(self, job_id):

@@ -121,11 +121,17 @@ def now(engine: sa.Engine) -> sa.ColumnElement[float]:
     return sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)", sa.Float())
 
 
+_PASSING = ("08", "25006", "53", "57")
+"""Beginnings of SQLSTATE: the connection, read-only (a standby before it takes over), resources, an operator."""
+
+
 def is_passing(error: BaseException) -> bool:
     """Whether an error is one of the connection or of a full disk, which passes, and none of ours."""
-    return isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError | sa.exc.TimeoutError) or (
-        isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated
-    )
+    if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError | sa.exc.TimeoutError):
+        return True
+    if not isinstance(error, sa.exc.DBAPIError):
+        return False
+    return error.connection_invalidated or str(getattr(error.orig, "sqlstate", "") or "").startswith(_PASSING)
 
 
 def lock(state: Path) -> int:

@@ -17,6 +17,14 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+SLOWEST_BYTES_PER_SECOND = 1 << 20
+"""What flows faster than this is not given up for its size."""
+
+
+def seconds_for(count: int) -> float:
+    """Time that so many bytes may take."""
+    return count / SLOWEST_BYTES_PER_SECOND
+
 
 @cache
 def timed_pools(seconds: float) -> dict[str, type[HTTPConnectionPool]]:
@@ -86,7 +94,9 @@ class _TimedReader(io.RawIOBase):
             raise TimeoutError("the answer did not end in time")
         if self._timeout is None or left < self._timeout:
             self._sock.settimeout(left)
-        return self._raw.readinto(buffer)
+        count: int | None = self._raw.readinto(buffer)  # type: ignore[attr-defined]
+        self._end += seconds_for(count or 0)
+        return count
 
     def close(self) -> None:
         self._raw.close()
@@ -102,6 +112,11 @@ class _TimedBackend(httpcore.NetworkBackend):
 
     def begin(self, seconds: float) -> None:
         self._now.end = time.monotonic() + seconds
+
+    def passed(self, count: int) -> None:
+        """Note that so many bytes have passed."""
+        if getattr(self._now, "end", None) is not None:
+            self._now.end += seconds_for(count)
 
     def left(self, timeout: float | None) -> float | None:
         """Seconds for one operation."""
@@ -130,7 +145,9 @@ class _TimedStream(httpcore.NetworkStream):
         self._inner, self._backend = inner, backend
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, self._backend.left(timeout))
+        block = self._inner.read(max_bytes, self._backend.left(timeout))
+        self._backend.passed(len(block))
+        return block
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._inner.write(buffer, self._backend.left(timeout))

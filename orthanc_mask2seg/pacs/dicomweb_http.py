@@ -23,19 +23,20 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from orthanc_mask2seg.addresses import DicomwebAddress
 from orthanc_mask2seg.errors import (
     ArchiveDenied,
+    ArchiveGarbled,
     ArchiveRejected,
     ArchiveUnreachable,
     ConfigurationError,
 )
 from orthanc_mask2seg.pacs.multipart import DICOM, packed, parts_of
 from orthanc_mask2seg.pacs.transfer import (
-    DEADLINE_TIMEOUTS,
     HEADERS,
     MAX_INDEX_BYTES,
     MAX_INSTANCE_BYTES,
     Adapter,
     ConnectionDropped,
     Upload,
+    answer_seconds,
     fault_of,
     quieten,
     received,
@@ -82,7 +83,7 @@ class DicomwebHttp:
         self.url = address.url.rstrip("/")
         self._timeout = timeout
         self._max_bytes = max_bytes + WRAPPING_BYTES
-        self._session = _Session(address, timeout * DEADLINE_TIMEOUTS, self._max_bytes)
+        self._session = _Session(address, answer_seconds(timeout), self._max_bytes)
         self._client = DICOMwebClient(self.url, self._session, permissive_uid=True, timeout=(timeout, timeout))
         self._client.set_http_retry_params(retry=False)
 
@@ -99,7 +100,7 @@ class DicomwebHttp:
 
         found = repeated(send)
         if not isinstance(found, list) or not all(isinstance(record, dict) for record in found):
-            raise ArchiveRejected(f"The archive's answer on {what} is not understood")
+            raise ArchiveGarbled(f"The archive's answer on {what} is not understood")
         return found
 
     def files(self, what: str, path: str) -> list[bytes]:
@@ -116,7 +117,7 @@ class DicomwebHttp:
         """Send one DICOM file, once; returns the status and the answer, {} where there is none."""
         body, media_type = packed(content)
         headers = {"Content-Type": media_type, "Accept": JSON}
-        upload = Upload(body, self._timeout * DEADLINE_TIMEOUTS)
+        upload = Upload(body, answer_seconds(self._timeout))
         with self._guarded("a store"):
             answer = self._request("POST", "/studies", headers=headers, data=upload)
         try:
@@ -156,9 +157,7 @@ class DicomwebHttp:
             message = f"The archive cannot be reached ({type(error).__name__})"
             raise ConnectionDropped(message, hint=UNREACHABLE_HINT) from None
         except _NOT_UNDERSTOOD as error:
-            raise ArchiveRejected(
-                f"The archive's answer on {what} is not understood ({type(error).__name__})"
-            ) from None
+            raise ArchiveGarbled(f"The archive's answer on {what} is not understood ({type(error).__name__})") from None
         except (requests.RequestException, OSError) as error:
             raise ArchiveRejected(f"The request for {what} failed ({type(error).__name__})") from None
 

@@ -6,7 +6,7 @@ import hashlib
 import re
 from email.message import Message
 
-from orthanc_mask2seg.errors import ArchiveRejected, ArchiveUnreachable
+from orthanc_mask2seg.errors import ArchiveGarbled, ArchiveUnreachable
 
 DICOM = "application/dicom"
 _MULTIPART = "multipart/related"
@@ -21,7 +21,7 @@ def parts_of(body: bytes, content_type: str) -> list[bytes]:
     ------
     ArchiveUnreachable
         The answer is damaged: it has no end, or a part of it has none.
-    ArchiveRejected
+    ArchiveGarbled
         The answer is something else.
     """
     kind = Message()
@@ -30,7 +30,7 @@ def parts_of(body: bytes, content_type: str) -> list[bytes]:
         return [body]
     boundary = kind.get_boundary()
     if kind.get_content_type() != _MULTIPART or not boundary:
-        raise ArchiveRejected("The archive answered with something else than DICOM files")
+        raise ArchiveGarbled("The archive answered with something else than DICOM files")
     return _split(body, b"--" + boundary.encode("ascii", "replace"))
 
 

@@ -26,6 +26,8 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from orthanc_mask2seg.addresses import TlsFiles
 from orthanc_mask2seg.errors import (
+    ArchiveDenied,
+    ArchiveForbidden,
     ArchiveFull,
     ArchiveRejected,
     ArchiveUnreachable,
@@ -34,7 +36,6 @@ from orthanc_mask2seg.errors import (
 from orthanc_mask2seg.pacs.deadline import TimedTransport, timed_pool
 from orthanc_mask2seg.pacs.orthanc_json import understood
 from orthanc_mask2seg.pacs.transfer import (
-    DEADLINE_TIMEOUTS,
     HEADERS,
     MAX_INDEX_BYTES,
     MAX_INSTANCE_BYTES,
@@ -42,6 +43,7 @@ from orthanc_mask2seg.pacs.transfer import (
     ConnectionDropped,
     Guard,
     Upload,
+    answer_seconds,
     fault_of,
     quieten,
     received,
@@ -107,7 +109,7 @@ class OrthancHttp:
         quieten(*_CHATTY_LOGGERS)
         self.url = _checked_url(url)
         self._timeout = timeout
-        self._deadline = timeout * DEADLINE_TIMEOUTS
+        self._deadline = answer_seconds(timeout)
         self._max_bytes = max_bytes
         headers = {**HEADERS, "Authorization": authorization} if authorization else HEADERS
         username = "" if authorization else username
@@ -165,7 +167,7 @@ class OrthancHttp:
                 return response.status, body, str(response.headers.get("ETag") or "")
 
         status, body, tag = repeated(send)
-        check(what, status, body)
+        self._check(what, status, body)
         if first is not None and status != requests.codes.partial_content and len(body) > first:
             raise ArchiveRejected("Orthanc sent a whole file where a part was asked for")
         return body, tag
@@ -185,7 +187,7 @@ class OrthancHttp:
     def send(self, what: str, method: str, path: str, content: bytes = b"") -> None:
         """Write something small that may be written twice."""
         status, body = repeated(lambda: self.ask(method, path, content=content))
-        check(what, status, body)
+        self._check(what, status, body)
 
     def post(self, what: str, path: str, content: bytes) -> Any:
         """Upload a file, once, and read the JSON answer."""
@@ -222,8 +224,17 @@ class OrthancHttp:
                 return answer
 
         answer = repeated(send)
-        check(what, answer.status_code, answer.content)
+        self._check(what, answer.status_code, answer.content)
         return answer
+
+    def _check(self, what: str, status: int, body: bytes) -> None:
+        """As `check`; where it is only this that is forbidden, everything else goes on."""
+        try:
+            check(what, status, body)
+        except ArchiveDenied as error:
+            if self.asked("GET", "/system")[0] != requests.codes.ok:
+                raise
+            raise ArchiveForbidden(str(error)) from None
 
     def _requested(
         self, method: str, path: str, data: io.BytesIO | None = None, headers: Mapping[str, str] | None = None

@@ -19,14 +19,19 @@ from orthanc_mask2seg.errors import (
     ArchiveDenied,
     ArchiveError,
     ArchiveFull,
+    ArchiveGarbled,
     ArchiveRejected,
     ArchiveUnreachable,
     NotInArchive,
+    NotSupported,
 )
-from orthanc_mask2seg.pacs.deadline import timed_pools
+from orthanc_mask2seg.pacs.deadline import seconds_for, timed_pools
 
 DEADLINE_TIMEOUTS = 10
 """An answer or an upload that takes so many timeouts in all is given up, however steadily it trickles."""
+
+LONGEST_ANSWER_SECONDS = 100.0
+"""The same, where the timeouts are long: two such answers end before the job does that waits for them."""
 
 MAX_INSTANCE_BYTES = 2 << 30
 """Largest DICOM file that is taken."""
@@ -38,6 +43,9 @@ BLOCK = 1 << 20
 """Bytes sent or received at a time."""
 
 BODILESS = frozenset({requests.codes.no_content, requests.codes.not_modified})
+
+_NOT_THE_ARCHIVE = frozenset({requests.codes.proxy_authentication_required, 425})
+_NO_SUCH_FUNCTION = frozenset({requests.codes.not_implemented, requests.codes.http_version_not_supported})
 
 HEADERS = {"Accept-Encoding": "identity", "User-Agent": "orthanc-mask2seg"}
 
@@ -82,8 +90,13 @@ def fetched(fetch: Callable[[S], T], keys: Sequence[S], connections: int) -> Ite
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+def answer_seconds(timeout: float) -> float:
+    """Longest time of an answer of no size; one that flows well may take longer (`seconds_for`)."""
+    return min(timeout * DEADLINE_TIMEOUTS, max(LONGEST_ANSWER_SECONDS, timeout))
+
+
 class Guard:
-    """Counts the bytes and the seconds of one transfer."""
+    """Counts the bytes and the seconds of one transfer: each byte that has passed gives it time for more."""
 
     def __init__(self, max_bytes: int, seconds: float) -> None:
         self._left = max_bytes
@@ -92,6 +105,7 @@ class Guard:
     def passed(self, count: int) -> None:
         """Note so many bytes; raise where they are too many or came too late."""
         self._left -= count
+        self._end += seconds_for(count)
         if self._left < 0:
             raise ArchiveRejected("The archive's answer is larger than is accepted")
         if time.monotonic() > self._end:
@@ -108,7 +122,7 @@ class Upload(io.BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:
         """Read on, while there is time."""
         block = super().read(size)
-        self._guard.passed(0)
+        self._guard.passed(len(block))
         return block
 
 
@@ -162,11 +176,14 @@ def _tells_its_end(headers: Mapping[str, str]) -> bool:
 def refuse_compressed(encoding: str | None) -> None:
     """Raise where an answer is compressed: its size could not be judged."""
     if encoding and encoding.strip().lower() != "identity":
-        raise ArchiveRejected("The archive, or a proxy before it, sent a compressed answer, which was not asked for")
+        raise ArchiveGarbled("The archive, or a proxy before it, sent a compressed answer, which was not asked for")
 
 
 def fault_of(status: int) -> type[ArchiveError]:
-    """What a status code means that is no success."""
+    """What a status code means that is no success.
+
+    Redirections, 407 and 425 come from something before the archive: a portal, a proxy, a server that is restarting.
+    """
     if status in {requests.codes.unauthorized, requests.codes.forbidden}:
         return ArchiveDenied
     if status in {requests.codes.not_found, requests.codes.gone}:
@@ -175,6 +192,10 @@ def fault_of(status: int) -> type[ArchiveError]:
         return ArchiveBusy
     if status == requests.codes.insufficient_storage:
         return ArchiveFull
+    if status in _NOT_THE_ARCHIVE or requests.codes.multiple_choices <= status < requests.codes.bad_request:
+        return ArchiveGarbled
+    if status in _NO_SUCH_FUNCTION:
+        return NotSupported
     return ArchiveBusy if status >= requests.codes.internal_server_error else ArchiveRejected
 
 

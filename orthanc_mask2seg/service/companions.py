@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING
 from pydicom import Dataset
 
 from orthanc_mask2seg.config import Settings
-from orthanc_mask2seg.errors import Mask2SegError, NotSupported
+from orthanc_mask2seg.errors import (
+    ArchiveDenied,
+    ArchiveFull,
+    ArchiveUnreachable,
+    ChangedMeanwhile,
+    Mask2SegError,
+    NotSupported,
+)
 from orthanc_mask2seg.model import ImageSeries, OutputReport, Refusal
 from orthanc_mask2seg.outputs.kinds import MEASURED, OutputKind, parse_outputs, preset_of
 from orthanc_mask2seg.outputs.presets import Preset
@@ -26,6 +33,9 @@ from orthanc_mask2seg.service.storing import Gone, KeepBeside, store_beside
 
 if TYPE_CHECKING:
     from orthanc_mask2seg.outputs.regions import Regions
+
+WHILE_IT_IS_AWAY = (ArchiveUnreachable, ArchiveFull, ArchiveDenied, ChangedMeanwhile)
+"""Faults of the whole archive, which pass: the job runs again, finds its segmentation there, and makes what lacks."""
 
 _log = logging.getLogger(__name__)
 
@@ -141,6 +151,8 @@ def _with(found: Companions, kind: OutputKind, work: Callable[[], OutputReport |
     """What was found, and one more output."""
     try:
         made = work()
+    except WHILE_IT_IS_AWAY:
+        raise
     except Mask2SegError as error:
         _log.warning("output %s could not be stored: %s", kind, error.code)
         return replace(found, evidence=(*found.evidence, f"output {kind}: failed ({error.code})"))

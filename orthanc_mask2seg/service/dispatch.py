@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from orthanc_mask2seg.jobs.port import Ending, JobRequest, Jobs, JobState, Ledger, Seen, Verdict
+from orthanc_mask2seg.jobs.port import Ending, Job, JobRequest, Jobs, JobState, Ledger, Seen, StoredState, Verdict
 from orthanc_mask2seg.model import ArchiveKey, Series, Uid
 from orthanc_mask2seg.pacs.port import Archive
 from orthanc_mask2seg.service.endings import mendable, note_end
@@ -37,6 +37,7 @@ class Dispatch:
         self._recheck: set[Uid] = set()
         self._new_images: set[Uid] = set()
         self._doubtful: list[Seen] = []
+        self._failed: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -139,12 +140,18 @@ class Dispatch:
         self._settle_announced()
 
     def _settle_announced(self) -> None:
-        """Run a job again that is done while something is announced in its name: a late host died amid what it did."""
+        """Run a job again that is over while something is announced in its name: a late host died amid what it did.
+
+        One that has failed does so once in a life of this service, as it may fail again.
+        """
         for job_id in {row.job_id for row in self._ledger.unsettled(MENDED_AT_ONCE)}:
             job = self._jobs.get(job_id)
-            if job is not None and job.state is JobState.DONE:
-                _log.warning("job %s is done and has announced what nobody came to an end with: it runs again", job_id)
-                self._jobs.retry(job_id)
+            if job is None or job.state not in _OVER or job_id in self._failed:
+                continue
+            if job.state is not JobState.DONE:
+                self._failed.add(job_id)
+            _log.warning("job %s is over and has announced what nobody came to an end with: it runs again", job_id)
+            self._jobs.retry(job_id)
 
     def _mend(self, most: int) -> None:
         for seen in [self._doubtful.pop() for _ in range(min(most, len(self._doubtful)))]:
@@ -152,8 +159,17 @@ class Dispatch:
             if job is None:
                 if self._ledger.seen(seen.series_key) == seen:
                     self._ask_after_all(seen)
+            elif job.state is JobState.DONE and not self._stands(seen, job):
+                self._jobs.retry(job.id)
             elif job.state in _OVER:
                 self.job_ended(job.request, job.result or job.error or {"outcome": "failed"})
+
+    def _stands(self, seen: Seen, job: Job) -> bool:
+        """Whether what a job came to is still so: a later one may have put another SEG in place of its own."""
+        if job.result is None or job.result["outcome"] != Verdict.CONVERTED:
+            return True
+        rows = self._ledger.stored(seen.series_key)
+        return not rows or any(row.job_id == job.id and row.state is StoredState.CURRENT for row in rows)
 
     def _ask_after_all(self, seen: Seen) -> None:
         """Ask for what was remembered, under the very name: an earlier job of the mask may have another one."""
@@ -172,7 +188,10 @@ class Dispatch:
     def _ask(self, series: Series, request: JobRequest, study: str) -> None:
         begun = replace(_seen(series, Verdict.ENQUEUED), job_id=request.key, study_version=study)
         self._ledger.remember(begun)
+        before = self._jobs.get(request.key)
         job_id = self._jobs.enqueue(request)
+        if before is not None and before.state in _OVER:  # the study, or the archive, is again what it was then
+            self._jobs.retry(job_id)
         self._known[series.key] = series.version
         self._counters.enqueued += 1
         _log.info("series %s: job %s", series.series_instance_uid, job_id)

@@ -67,6 +67,7 @@ class Pause:
         self._changed = threading.Condition()
         self._alarm: Alarm | None = None
         self._trying = False
+        self._met: set[str] = set()
         self._wait = first_seconds
         self._try_at = self._remind_at = 0.0
 
@@ -84,17 +85,16 @@ class Pause:
                 try:
                     answer = run(request)
                 except (ArchiveFull, ArchiveDenied) as error:
-                    self._begin(error)
+                    self._begin(error, request)
                     if self._stop.is_set():
                         raise
                     continue
-                except BaseException:
-                    self._let_go(trying=trying)
+                except BaseException as error:
+                    over = not getattr(error, "retryable", False)
+                    self._judge(request, trying=trying, proven=False, over=over)
                     raise
-                if self._proves(answer):
-                    self._end()
-                else:
-                    self._let_go(trying=trying)
+                over = not isinstance(answer, RunAgain)
+                self._judge(request, trying=trying, proven=self._proves(answer), over=over)
                 return answer
 
         return run_when_possible
@@ -118,8 +118,23 @@ class Pause:
             return True
         return not isinstance(answer, RunAgain) and answer["outcome"] == Outcome.CONVERTED
 
-    def _begin(self, error: ArchiveError) -> None:
+    def _judge(self, request: JobRequest, *, trying: bool, proven: bool, over: bool) -> None:
+        """End the pause where it is proven to be over, or nobody is left who could prove it."""
+        if proven or (over and self._was_the_last(request)):
+            self._end()
+        else:
+            self._let_go(trying=trying)
+
+    def _was_the_last(self, request: JobRequest) -> bool:
+        """Whether none is left of the jobs that met what the pause is for: their masks may be gone."""
         with self._changed:
+            met = request.key in self._met
+            self._met.discard(request.key)
+            return met and not self._met
+
+    def _begin(self, error: ArchiveError, request: JobRequest) -> None:
+        with self._changed:
+            self._met.add(request.key)
             now = time.monotonic()
             if self._alarm is None:
                 self._wait, self._remind_at = self._first, now
@@ -137,6 +152,7 @@ class Pause:
             if self._alarm is not None:
                 _log.warning("going on: the PACS takes the work again (%s is over)", self._alarm.code)
             self._alarm, self._trying = None, False
+            self._met.clear()
             self._changed.notify_all()
 
     def _let_go(self, *, trying: bool) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from orthanc_mask2seg import __version__
 from orthanc_mask2seg.config import BUILT_IN_TABLE, Settings
-from orthanc_mask2seg.errors import Mask2SegError
+from orthanc_mask2seg.errors import ArchiveDenied, ArchiveFull, ArchiveUnreachable, Mask2SegError
 from orthanc_mask2seg.model import ArchiveKey, Outcome, Reason, Result, Series, Uid
 from orthanc_mask2seg.pacs.port import Archive
 
@@ -88,6 +88,8 @@ def record(
                 _label(archive, result, keys)
             _keep_provenance(archive, settings, result, keys, job_id)
         except Mask2SegError as error:
+            if job_id and isinstance(error, ArchiveUnreachable | ArchiveFull | ArchiveDenied):
+                raise  # the job runs again, and finds its segmentation there
             _log.warning("a job is done, and its labels or provenance could not be written: %s", error.code)
 
 

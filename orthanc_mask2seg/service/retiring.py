@@ -11,7 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from orthanc_mask2seg.core import versions
-from orthanc_mask2seg.errors import ArchiveDamaged, NotInArchive, NotSupported
+from orthanc_mask2seg.errors import (
+    ArchiveDamaged,
+    ArchiveError,
+    ArchiveForbidden,
+    ArchiveRejected,
+    NotInArchive,
+    NotSupported,
+)
 from orthanc_mask2seg.jobs.port import Outputs, Stored, StoredState
 from orthanc_mask2seg.model import ArchiveKey, EarlierOutput
 from orthanc_mask2seg.pacs.port import Archive
@@ -66,7 +73,9 @@ class Retirer:
             self._delete(archive, row, there)
         except Edited:
             pass
-        except NotSupported as error:
+        except ArchiveError as error:
+            if not _stays(error):
+                raise
             _log.warning("series %s: a SEG that is not wanted any more stays (%s)", row.series_key, error.code)
         self.outputs.drop_stored(row if there is None else there)
 
@@ -99,12 +108,23 @@ class Retirer:
                 _checked(archive, old)
             self._delete_beside(archive, old)
             self._delete(archive, old, old)
-        except NotSupported as error:
+        except ArchiveError as error:
+            if not _stays(error):
+                raise
             _log.warning("series %s: the SEG before this one stays (%s)", old.series_key, error.code)
-            self.outputs.note_stored(replace(old, state=StoredState.SUPERSEDED))
-            return reported(old, "superseded")
+            return self._left(archive, old)
         self.outputs.drop_stored(old)
         return reported(old, "deleted")
+
+    def _left(self, archive: Archive, old: Stored) -> EarlierOutput:
+        """Mark what cannot be deleted, as well as it can be."""
+        try:
+            return self._labelled(archive, old)
+        except ArchiveError as error:
+            if not _stays(error):
+                raise
+            self.outputs.note_stored(replace(old, state=StoredState.SUPERSEDED))
+            return reported(old, "superseded")
 
     def _delete(self, archive: Archive, row: Stored, before: Stored | None) -> None:
         """Delete it; put it back where another job has stored the very same since the ledger was asked `before`.
@@ -146,6 +166,13 @@ class Retirer:
         self.outputs.note_stored(copy)
         self._deleted(archive, old)
         return reported(copy, "superseded")
+
+
+def _stays(error: ArchiveError) -> bool:
+    """Whether a deletion, or a label, is refused for good, so that the work goes on without it."""
+    return isinstance(error, NotSupported | ArchiveForbidden) or (
+        isinstance(error, ArchiveRejected) and not error.retryable
+    )
 
 
 def digest_at(address: ArchiveKey, content: bytes) -> str:

@@ -22,11 +22,13 @@ from contract.samples import changed, encoded, sample, written
 from orthanc_server import OrthancServer
 from pydicom import DataElement, dcmread
 
+from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.errors import (
     ArchiveBusy,
     ArchiveDamaged,
     ArchiveDenied,
     ArchiveError,
+    ArchiveForbidden,
     ArchiveFull,
     ArchiveGarbled,
     ArchiveRejected,
@@ -34,10 +36,11 @@ from orthanc_mask2seg.errors import (
     ConfigurationError,
     Mask2SegError,
     NotInArchive,
+    NotSupported,
     StoreMismatch,
 )
 from orthanc_mask2seg.model import ArchiveKey, Uid
-from orthanc_mask2seg.pacs import orthanc_http, orthanc_rest
+from orthanc_mask2seg.pacs import orthanc_http, orthanc_rest, transfer
 from orthanc_mask2seg.pacs.orthanc_json import MAX_DEPTH, headers_from
 from orthanc_mask2seg.pacs.orthanc_rest import OrthancArchive
 
@@ -420,15 +423,17 @@ def test_redirects_are_refused(pretender: Pretender) -> None:
     pretender.answer = lambda reply: reply.say(302, b"", Location="http://127.0.0.1:9/elsewhere")
     with OrthancArchive(pretender.url) as archive:
         for ask in every_way(archive):
-            with pytest.raises(ArchiveRejected, match="302"):
+            with pytest.raises(ArchiveGarbled, match="302") as told:
                 ask()
+            assert told.value.retryable  # a portal, or a proxy, that is not there for ever
     assert not any("elsewhere" in asked for asked in pretender.asked)
 
 
 @pytest.mark.parametrize(
     ("status", "kind"),
     [(400, ArchiveRejected), (403, ArchiveDenied), (413, ArchiveRejected), (429, ArchiveBusy), (500, ArchiveFull),
-     (503, ArchiveBusy), (507, ArchiveFull)],
+     (503, ArchiveBusy), (507, ArchiveFull),
+     (407, ArchiveGarbled), (425, ArchiveGarbled), (308, ArchiveGarbled), (501, NotSupported), (505, NotSupported)],
 )  # fmt: skip
 def test_status_codes_become_our_faults(pretender: Pretender, status: int, kind: type[Mask2SegError]) -> None:
     body = b'{"OrthancStatus": 14, "Details": "SECRET PATIENT", "Message": "SECRET"}'
@@ -444,6 +449,28 @@ def test_status_codes_become_our_faults(pretender: Pretender, status: int, kind:
             assert f"{status}" in str(told.value)
             assert "OrthancStatus 14" in str(told.value)
             assert "SECRET" not in str(told.value)
+
+
+def test_what_alone_is_forbidden_is_no_wrong_password(pretender: Pretender) -> None:
+    """A user may read some series and not others, and may lack the right to delete; but no user stores nothing."""
+    pretender.answer = lambda reply: reply.say(200, b"{}") if reply.path == "/system" else reply.say(403)
+    with OrthancArchive(pretender.url) as archive:
+        for ask in (lambda: archive.series(KEY), lambda: archive.content(KEY), lambda: archive.delete_instance(KEY)):
+            with pytest.raises(ArchiveForbidden) as told:
+                ask()
+            assert told.value.retryable
+        with pytest.raises(ArchiveDenied):
+            archive.http.post("a store", "/instances", b"x")
+
+
+def test_an_answer_that_trickles_ends_before_its_job_has_to() -> None:
+    assert transfer.answer_seconds(3.0) == 30.0
+    default = Settings()
+    assert 2 * transfer.answer_seconds(default.timeout_seconds) < default.deadline_seconds
+    guard = transfer.Guard(1 << 40, 0.0)
+    guard.passed(100 << 20)  # what has flowed well has time for more
+    time.sleep(0.01)
+    guard.passed(0)
 
 
 @pytest.mark.parametrize("declared", [True, False])
@@ -473,7 +500,7 @@ def test_compressed_answers_are_refused(pretender: Pretender) -> None:
     pretender.answer = lambda reply: reply.say(200, bomb, Content_Encoding="gzip")
     with OrthancArchive(pretender.url) as archive:
         for ask in (archive.system, lambda: archive.content(KEY)) * 6:  # more than there are connections
-            with pytest.raises(ArchiveRejected, match="compressed"):
+            with pytest.raises(ArchiveGarbled, match="compressed"):
                 ask()
 
 
@@ -493,7 +520,7 @@ def test_silence_and_trickling_are_unreachable(pretender: Pretender, monkeypatch
         reply.close_connection = True
 
     pretender.answer = answer
-    monkeypatch.setattr(orthanc_http, "DEADLINE_TIMEOUTS", 3)
+    monkeypatch.setattr(transfer, "DEADLINE_TIMEOUTS", 3)
     with OrthancArchive(pretender.url, timeout=0.2) as archive:
         for _ in range(2):
             for ask in (archive.system, lambda: archive.content(KEY)):

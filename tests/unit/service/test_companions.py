@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orthanc_mask2seg.config import Settings
-from orthanc_mask2seg.errors import NotInArchive
+from orthanc_mask2seg.errors import ArchiveDenied, ArchiveFull, ArchiveUnreachable, NotInArchive
 from orthanc_mask2seg.model import Outcome
 from orthanc_mask2seg.pacs.memory import MemoryArchive
 from orthanc_mask2seg.service import pipeline
@@ -42,3 +42,26 @@ def test_a_fault_of_the_measurements_is_said_and_harms_nothing(
     assert [o.kind for o in result.outputs] == ["SEG", "RTSTRUCT"]
     assert [e for e in result.evidence if "failed" in e and e.startswith("output sr")]
     assert tries == 1
+
+
+@pytest.mark.parametrize("error", [ArchiveUnreachable, ArchiveFull, ArchiveDenied])
+def test_what_is_wrong_with_the_whole_archive_passes_and_costs_no_output(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """The segmentation is stored by then: the job runs again, finds it, and makes what lacks."""
+    made = study(Grid(), seed=3)
+    archive = made.archive()
+    store, stored = archive.store, []
+
+    def second_fails(content: bytes) -> object:
+        stored.append(content)
+        if len(stored) == 2:
+            raise error
+        return store(content)
+
+    monkeypatch.setattr(archive, "store", second_fails)
+    with pytest.raises(error):
+        run(archive, str(made.mask[0].SeriesInstanceUID), outputs=("seg", "rtstruct"))
+    result = run(archive, str(made.mask[0].SeriesInstanceUID), outputs=("seg", "rtstruct"))
+    assert [o.kind for o in result.outputs] == ["SEG", "RTSTRUCT"]
+    assert stored[2] == stored[0]

@@ -4,8 +4,9 @@ import pytest
 from builders import Grid, blob, study, to_bytes
 from house import SECOND, THIRD, House, Killed, delete, holds, killed
 
-from orthanc_mask2seg.errors import ArchiveDamaged, NotSupported
+from orthanc_mask2seg.errors import ArchiveDamaged, ArchiveForbidden, ArchiveRejected, NotSupported
 from orthanc_mask2seg.jobs.port import StoredState
+from orthanc_mask2seg.service.retiring import SUPERSEDED
 
 
 @pytest.fixture
@@ -237,11 +238,12 @@ def test_a_mask_that_changes_before_the_store_is_left_to_its_next_job(house, mon
     assert house.segs() == []
 
 
-def test_an_archive_that_cannot_delete_keeps_what_was_superseded(house, monkeypatch):
-    """The new SEG is there, so the job is done; the old one is not tried again."""
+@pytest.mark.parametrize("fault", [NotSupported, ArchiveForbidden, ArchiveRejected])
+def test_an_archive_that_cannot_delete_keeps_what_was_superseded(house, monkeypatch, fault):
+    """The new SEG is there, so the job is done; the old one is labelled, and not tried again."""
 
     def refuse(_instance):
-        raise NotSupported
+        raise fault
 
     house.run()
     house.correct(SECOND)
@@ -249,6 +251,7 @@ def test_an_archive_that_cannot_delete_keeps_what_was_superseded(house, monkeypa
     document = house.run()
     assert (document["outcome"], document["earlier"][0]["state"]) == ("converted", "superseded")
     assert house.states() == ["current", "superseded"]
+    assert [labels for labels in house.archive.labels.values() if SUPERSEDED in labels]
     house.correct(THIRD)
     assert [e["sop_instance_uid"] for e in house.run()["earlier"]] == [document["outputs"][0]["sop_instance_uid"]]
 

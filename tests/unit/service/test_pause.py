@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from orthanc_mask2seg.errors import ArchiveBusy, ArchiveDenied, ArchiveFull
+from orthanc_mask2seg.errors import ArchiveBusy, ArchiveDenied, ArchiveFull, NotSupported
 from orthanc_mask2seg.jobs.port import JobRequest
 from orthanc_mask2seg.service.orders import Steps
 from orthanc_mask2seg.service.pause import Pause
@@ -104,6 +104,38 @@ def test_a_job_that_stores_nothing_proves_nothing():
     assert pause.alarm() is not None
     site.mended.set()
     thread.join(20)
+    assert pause.alarm() is None
+
+
+@pytest.mark.parametrize("over", ["skipped", "failed"])
+def test_the_alarm_ends_with_the_last_job_that_met_what_it_is_for(over):
+    """The masks that waited are deleted meanwhile: nothing is stored that would prove that there is room."""
+    gone = threading.Event()
+
+    def run(_asked):
+        if not gone.is_set():
+            raise ArchiveFull
+        if over == "failed":
+            raise NotSupported
+        return {"outcome": over}
+
+    pause = Pause(threading.Event(), Steps(), first_seconds=0.05, longest=0.05)
+    wrapped, ended = pause.wrap(run), []
+
+    def work(key):
+        try:
+            ended.append(wrapped(request(key)))
+        except NotSupported as error:
+            ended.append(error)
+
+    threads = [threading.Thread(target=work, args=(key,)) for key in "ab"]
+    for thread in threads:
+        thread.start()
+    until(pause.alarm)
+    gone.set()
+    for thread in threads:
+        thread.join(20)
+    assert len(ended) == 2
     assert pause.alarm() is None
 
 

@@ -333,6 +333,35 @@ def test_each_state_of_a_study_is_asked_for_once(scene):
     assert len({r.key for r in scene.queue.asked}) == 4
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_study_that_is_again_what_it_was_is_converted_again(scene, restart):
+    """An image that comes and goes twice: the job of that state is over, and what it stored was replaced since."""
+    converted(scene, "mask")
+    for turn in range(4):
+        if turn % 2 == 0:
+            scene.index.put("ct2", 10)
+        else:
+            scene.index.delete("ct2")
+        if restart and turn == 3:
+            scene.queue.retry = str  # the service dies before this
+        scene.pass_time(70)
+        if restart and turn == 3:
+            del scene.queue.retry
+            [job] = [j for j in scene.queue.jobs.values() if j.id == scene.ledger.seen("mask").job_id]
+            assert job.state is JobState.DONE
+            scene.ledger.note_stored(Stored(series_key="mask", orthanc_id="x", sop_instance_uid="1.2", job_id="other"))
+            scene.start()
+            scene.pass_time(1)
+        seen = scene.ledger.seen("mask")
+        assert seen.verdict is Verdict.ENQUEUED, turn
+        job = scene.queue.get(seen.job_id)
+        assert job.state is JobState.WAITING, turn
+        scene.watcher.job_ended(job.request, scene.queue.end(job.request, "converted"))
+        scene.index.put(f"another-seg{turn}", 1, modality="SEG")
+        scene.pass_time(10)
+    assert len({r.key for r in scene.queue.asked}) == 4
+
+
 def test_neither_our_output_nor_another_mask_asks_for_converted_masks_again(scene):
     converted(scene, "mask1", "mask2", "mask3")
     scene.index.put("rtstruct", 1, modality="RTSTRUCT")
@@ -561,9 +590,9 @@ def test_a_long_queue_does_not_hold_up_the_watcher(scene):
     asked = []
     scene.queue.get = asked.append
     scene.watcher.tick()
-    assert 0 < len(asked) <= 250
+    assert 0 < len([job for job in asked if job.startswith("lost")]) <= 250
     scene.pass_time(15)
-    assert len(set(asked)) == 1000
+    assert len({job for job in asked if job.startswith("lost")}) == 1000
 
 
 def test_a_full_disk_of_the_state_is_an_alarm_that_ends_by_itself(scene, caplog):
