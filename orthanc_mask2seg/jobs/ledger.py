@@ -200,6 +200,13 @@ class SqlLedger:
         with self._engine.connect() as connection:
             return tuple(Stored.of(dict(row)) for row in connection.execute(query).mappings())
 
+    def current(self, after: ArchiveKey, most: int) -> tuple[Stored, ...]:
+        """What stands for its mask, in the order of the addresses, those beyond one."""
+        wanted = (_stored.c.state == StoredState.CURRENT) & (_stored.c.orthanc_id > after)
+        query = sa.select(_stored).where(wanted).order_by(_stored.c.orthanc_id).limit(most)
+        with self._engine.connect() as connection:
+            return tuple(Stored.of(dict(row)) for row in connection.execute(query).mappings())
+
     def note_stored(self, *stored: Stored) -> None:
         """Remember what was stored."""
         self._replace(_stored, [asdict(each) for each in stored])

@@ -343,6 +343,9 @@ class Ledger(Outputs, Protocol):
     def unsettled(self, most: int) -> tuple[Stored, ...]:
         """What was announced and nobody came to an end with, yet or ever."""
 
+    def current(self, after: ArchiveKey, most: int) -> tuple[Stored, ...]:
+        """What stands for its mask, in the order of the addresses, those beyond one."""
+
     def count_refused(self, reason: str) -> int:
         """How many series stand refused for a reason."""
 

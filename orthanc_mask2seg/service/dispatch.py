@@ -6,12 +6,24 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from orthanc_mask2seg.jobs.port import Ending, Job, JobRequest, Jobs, JobState, Ledger, Seen, StoredState, Verdict
+from orthanc_mask2seg.errors import NotInArchive
+from orthanc_mask2seg.jobs.port import (
+    Ending,
+    Job,
+    JobRequest,
+    Jobs,
+    JobState,
+    Ledger,
+    Seen,
+    Stored,
+    StoredState,
+    Verdict,
+)
 from orthanc_mask2seg.model import ArchiveKey, Series, Uid
 from orthanc_mask2seg.pacs.port import Archive
 from orthanc_mask2seg.service.endings import mendable, note_end
 from orthanc_mask2seg.service.status import Counters
-from orthanc_mask2seg.service.studies import DERIVED, MENDABLE, study_version
+from orthanc_mask2seg.service.studies import DERIVED, MENDABLE, is_derived, study_version
 
 STUDIES_PER_TICK = 8
 ENDINGS_PER_TICK = 200
@@ -38,6 +50,7 @@ class Dispatch:
         self._new_images: set[Uid] = set()
         self._doubtful: list[Seen] = []
         self._failed: set[str] = set()
+        self._doubted_from: ArchiveKey | None = None
 
     def __len__(self) -> int:
         return len(self._known)
@@ -71,7 +84,7 @@ class Dispatch:
         if key not in self._known:
             return
         seen = self._ledger.seen(key)
-        if seen is not None and seen.verdict is Verdict.PASSED_OVER:
+        if seen is not None and seen.verdict is Verdict.PASSED_OVER and not is_derived(seen.reason):
             self._outdate(seen.study_instance_uid)
             self._recheck.add(seen.study_instance_uid)
         del self._known[key]
@@ -88,6 +101,7 @@ class Dispatch:
     def check_again(self) -> None:
         """Look at some of the studies whose masks were refused: what they lack may have come meanwhile."""
         self._mend(MENDED_PER_TICK)
+        self._look_for_lost(MENDED_PER_TICK)
         for ending in self._ledger.endings(ENDINGS_PER_TICK):
             self._counters.outcomes[ending.outcome] += 1
             self._hear(ending)
@@ -138,6 +152,34 @@ class Dispatch:
         self._doubtful = [seen for seen in self._ledger.unfinished() if seen.verdict is Verdict.ENQUEUED]
         self._mend(MENDED_AT_ONCE)
         self._settle_announced()
+
+    def doubt_all(self) -> None:
+        """The archive may be one of earlier days: what was stored since is not there, though its mask may be."""
+        self._doubted_from = ArchiveKey("")
+
+    def _look_for_lost(self, most: int) -> None:
+        """Look whether some of what was stored is there; the scan asks again for the masks of what is not."""
+        if self._doubted_from is None:
+            return
+        rows = self._ledger.current(self._doubted_from, most)
+        for row in rows:
+            try:
+                self._archive.find_series(row.series_instance_uid)
+            except NotInArchive:
+                for seen in self._masks_of(row):
+                    _log.warning("series %s: its SEG is gone with the database before", seen.series_instance_uid)
+                    self.forget(seen.series_key)
+            self._doubted_from = row.orthanc_id
+        if not rows:
+            self._doubted_from = None
+
+    def _masks_of(self, row: Stored) -> tuple[Seen, ...]:
+        """The masks that something was stored for; those of a study, where they are merged."""
+        study, _, merged = row.series_key.partition(" ")
+        if merged:
+            return tuple(seen for seen in self._ledger.of_study(Uid(study)) if seen.verdict is Verdict.CONVERTED)
+        seen = self._ledger.seen(row.series_key)
+        return () if seen is None or seen.verdict is not Verdict.CONVERTED else (seen,)
 
     def _settle_announced(self) -> None:
         """Run a job again that is over while something is announced in its name: a late host died amid what it did.

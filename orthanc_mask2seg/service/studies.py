@@ -10,6 +10,14 @@ from orthanc_mask2seg.model import ArchiveKey, Reason, Series
 DERIVED = frozenset({"SEG", "SR", "RTSTRUCT", "RTDOSE", "RTPLAN", "PR", "KO", "REG", "DOC", "PLAN", "M3D"})
 """Modalities that are never the source of a mask, our own output among them."""
 
+_BY_MODALITY = "modality_"
+
+
+def is_derived(passed_over: str) -> bool:
+    """Whether a series was passed over because of such a modality, as the reason for that says."""
+    return passed_over.removeprefix(_BY_MODALITY).upper() in DERIVED
+
+
 MENDABLE: frozenset[str] = frozenset(
     {
         "deleted",

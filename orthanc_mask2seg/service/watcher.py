@@ -220,6 +220,7 @@ class Watcher:
     def _look_through(self, now: float) -> None:
         _log.warning("the journal of Orthanc is another one: another database? All series are looked through again")
         self._scan, self._scan_at, self._witness, self._newest = None, now, None, None
+        self._dispatch.doubt_all()
 
     def _ring(self, change: Change, floor: int, now: float) -> None:
         if change.kind.endswith("Series"):

@@ -117,6 +117,10 @@ class MemoryLedger:
     def unsettled(self, most: int) -> tuple[Stored, ...]:
         return tuple(o for o in self.kept.values() if o.state is StoredState.ANNOUNCED)[:most]
 
+    def current(self, after: ArchiveKey, most: int) -> tuple[Stored, ...]:
+        rows = (o for o in self.kept.values() if o.state is StoredState.CURRENT and o.orthanc_id > after)
+        return tuple(sorted(rows, key=lambda o: o.orthanc_id)[:most])
+
     def announced(self, job_id: str) -> tuple[Stored, ...]:
         return tuple(o for o in self.kept.values() if o.job_id == job_id and o.state is StoredState.ANNOUNCED)
 

@@ -31,6 +31,8 @@ class Scene:
         self.watcher = Watcher(self.index, self.ledger, self.queue, SETTINGS, self.sieve, lambda: self.now)
 
     def sieve(self, series):
+        if series.modality != "CT":
+            return f"modality_{series.modality.lower()}"
         return None if "mask" in series.key else "image"
 
     def pass_time(self, seconds):
@@ -200,6 +202,28 @@ def test_another_database_is_looked_through_at_once(scene, caplog):
     scene.pass_time(5)
     assert scene.asked == [("mask", False)]
     assert "another database" in caplog.text
+
+
+def test_what_a_restored_backup_does_not_hold_is_made_again(scene):
+    """The SEG was stored after the backup, its mask before: the job is done, and has to be done again."""
+    converted(scene, "mask1", "mask2", "mask3")
+    for mask in ("mask1", "mask2", "mask3"):
+        seen = scene.ledger.seen(mask)
+        scene.ledger.note_stored(
+            Stored(
+                series_key=mask, orthanc_id=f"at {mask}", sop_instance_uid="1.2", job_id=seen.job_id,
+                series_instance_uid=scene.index.held[mask.replace("mask", "seg")].series_instance_uid,
+            )
+        )  # fmt: skip
+    scene.index.delete("seg2")
+    scene.index.delete("seg3")
+    scene.pass_time(70)
+    assert len(scene.queue.asked) == 3, "a person has deleted these"
+    scene.index.delete("mask3")
+    scene.index.journal[:] = scene.index.journal[:2]
+    scene.pass_time(140)
+    assert scene.asked[3:] == [("mask2", False)]
+    assert scene.queue.get(scene.ledger.seen("mask2").job_id).state is JobState.WAITING
 
 
 def test_another_database_with_a_longer_journal_is_looked_through_soon(scene, caplog):
