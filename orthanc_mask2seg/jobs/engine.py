@@ -23,6 +23,7 @@ from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 
 from orthanc_mask2seg.errors import Mask2SegError
 from orthanc_mask2seg.jobs import retention, rows
+from orthanc_mask2seg.jobs.alarms import Alarms
 from orthanc_mask2seg.jobs.database import address, connect, is_embedded, is_passing, lock, prepare
 from orthanc_mask2seg.jobs.lanes import Lanes
 from orthanc_mask2seg.jobs.lease import Lease
@@ -251,6 +252,10 @@ class Engine:
     def undone(self) -> Undone:
         """The jobs that were undone."""
         return Undone(self._history.engine)
+
+    def alarms(self) -> Alarms:
+        """The alarms of all hosts that share the database."""
+        return Alarms(self._history.engine, self.executor)
 
     def lease(self, name: str, seconds: float) -> Lease:
         """What one process at a time holds, of all that share the database."""

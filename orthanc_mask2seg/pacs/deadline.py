@@ -94,7 +94,7 @@ class _TimedReader(io.RawIOBase):
             raise TimeoutError("the answer did not end in time")
         if self._timeout is None or left < self._timeout:
             self._sock.settimeout(left)
-        count: int | None = self._raw.readinto(buffer)  # type: ignore[attr-defined]
+        count: int | None = self._raw.readinto(buffer)
         self._end += seconds_for(count or 0)
         return count
 

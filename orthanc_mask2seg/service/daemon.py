@@ -108,7 +108,8 @@ def serve(
         logs.also_to(state / LOG)
     ledger = SqlLedger(state, url)
     steps = Steps()
-    pause = Pause(stop, steps)
+    shared = engine.alarms() if url else None
+    pause = Pause(stop, steps) if shared is None else Pause(stop, steps, tell=shared.tell)
     workshop: Workshop = Apart(settings, works=works, looks=watches) if archive is None else Here(archive, settings)
     watcher = Leader(
         lambda: Watcher(source, ledger, engine, settings, workshop.look), engine.lease(WATCHER, LEASE_SECONDS)
@@ -127,7 +128,7 @@ def serve(
         names=settings.status_names,
         certificate_file=settings.status_certificate_file,
         key_file=settings.status_key_file,
-        alarm=lambda: pause.alarm() or state_alarm(watcher.status()),
+        alarm=lambda: pause.alarm() or state_alarm(watcher.status()) or (shared.oldest() if shared else None),
     )
     lookout = Lookout(notifier, about.alarm, engine, settings.stuck_minutes * 60)
     workshop.open()

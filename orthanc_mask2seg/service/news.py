@@ -10,11 +10,11 @@ from typing import Any
 
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.errors import StateError
+from orthanc_mask2seg.jobs.alarms import Alarm
 from orthanc_mask2seg.jobs.port import JobRequest, Jobs, JobState
 from orthanc_mask2seg.notify.channels import Channel, Mail, Webhook
 from orthanc_mask2seg.notify.message import Body, Event, Message
 from orthanc_mask2seg.notify.notifier import Notifier
-from orthanc_mask2seg.service.pause import Alarm
 
 LOOK_SECONDS = 5.0
 _OF_OUTCOMES = {"converted": Event.CONVERTED, "refused": Event.REFUSED, "failed": Event.FAILED}

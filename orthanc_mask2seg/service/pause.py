@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
 from typing import Any
 
 from orthanc_mask2seg.errors import ArchiveDenied, ArchiveError, ArchiveFull
+from orthanc_mask2seg.jobs.alarms import Alarm
 from orthanc_mask2seg.jobs.port import JobRequest, Run, RunAgain
 from orthanc_mask2seg.model import Outcome
 from orthanc_mask2seg.service.orders import Steps
@@ -27,26 +28,6 @@ STEP = "paused"
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    """Why the service waits for a person.
-
-    Attributes
-    ----------
-    since
-        Seconds since 1970.
-    """
-
-    code: str
-    detail: str
-    hint: str
-    since: float
-
-    def document(self) -> dict[str, Any]:
-        """JSON form."""
-        return asdict(self)
-
-
 class Pause:
     """The pause of one service.
 
@@ -54,6 +35,8 @@ class Pause:
     ----------
     stop
         Set when the service stops: then nobody waits any more.
+    tell
+        Told the alarm when it begins and each time that it is found to stand, and None when it is over.
     """
 
     def __init__(
@@ -62,7 +45,9 @@ class Pause:
         steps: Steps,
         first_seconds: float = FIRST_SECONDS,
         longest: float = LONGEST_SECONDS,
+        tell: Callable[[Alarm | None], None] = lambda _alarm: None,
     ) -> None:
+        self._tell = tell
         self._stop, self._steps, self._first, self._longest = stop, steps, first_seconds, longest
         self._changed = threading.Condition()
         self._alarm: Alarm | None = None
@@ -87,6 +72,7 @@ class Pause:
                 except (ArchiveFull, ArchiveDenied) as error:
                     self._begin(error, request)
                     if self._stop.is_set():
+                        self._tell(None)
                         raise
                     continue
                 except BaseException as error:
@@ -145,15 +131,20 @@ class Pause:
                 self._remind_at = now + REMINDER_SECONDS
                 _log.error("PAUSED: %s (%s). %s", error.code, error, error.hint)
             self._trying, self._try_at = False, now + self._wait
+            alarm = self._alarm
             self._changed.notify_all()
+        self._tell(alarm)
 
     def _end(self) -> None:
         with self._changed:
+            over = self._alarm is not None
             if self._alarm is not None:
                 _log.warning("going on: the PACS takes the work again (%s is over)", self._alarm.code)
             self._alarm, self._trying = None, False
             self._met.clear()
             self._changed.notify_all()
+        if over:
+            self._tell(None)
 
     def _let_go(self, *, trying: bool) -> None:
         """What proves nothing about the pause leaves it as it is: the next one tries."""

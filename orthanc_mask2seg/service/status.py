@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orthanc_mask2seg.jobs.alarms import Alarm
 from orthanc_mask2seg.jobs.port import Jobs
 from orthanc_mask2seg.service.orders import Orders
-from orthanc_mask2seg.service.pause import Alarm
 from orthanc_mask2seg.service.pictures import Gallery
 from orthanc_mask2seg.service.undo import Undoing
 

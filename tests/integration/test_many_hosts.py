@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from integration.test_serve import Pacs, until
-from orthanc_server import OrthancServer
+from orthanc_server import OrthancServer, free_port
 from postgres_server import PostgresServer
 
 from tests.builders import study, to_bytes
@@ -34,11 +35,11 @@ class Hosts:
             "SettleSeconds": 0.5,
         }  # fmt: skip
 
-    def start(self, name: str, command: str) -> None:
+    def start(self, name: str, command: str, **more: Any) -> None:
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         configuration = folder / "mask2seg.json"
-        configuration.write_text(json.dumps({"Mask2Seg": self.section | {"State": str(folder / "state")}}))
+        configuration.write_text(json.dumps({"Mask2Seg": self.section | {"State": str(folder / "state")} | more}))
         with (folder / "log").open("ab") as log:
             words = [PROGRAM, command, "-c", configuration]
             self.processes[name] = subprocess.Popen(words, stdout=log, stderr=log)
@@ -130,6 +131,25 @@ def test_two_services_on_one_orthanc_are_harmless(hosts: Hosts, server: OrthancS
     time.sleep(7)
     assert len(pacs.segs()) == 6
     assert len(hosts.jobs("two")) == 6
+
+
+def test_who_watches_shows_what_those_who_work_wait_for(hosts: Hosts, server: OrthancServer) -> None:
+    """The password of a worker is wrong: the alarm is where an administrator looks, and ends when that is mended."""
+    pacs, port = Pacs(server), free_port()
+
+    def health() -> dict[str, Any]:
+        found: dict[str, Any] = requests.get(f"http://127.0.0.1:{port}/healthz", timeout=10).json()
+        return found
+
+    hosts.start("watch", "watch", StatusPort=port)
+    hosts.start("one", "work", OrthancPassword="wrong")
+    send(pacs, 1)
+    until(lambda: health()["status"] == "paused", "the alarm")
+    assert health()["alarm"]["code"] == "archive_denied"
+    hosts.end("one")
+    hosts.start("one", "work")
+    until(lambda: len(pacs.segs()) == 1, "the SEG")
+    until(lambda: health()["status"] == "ok", "the end of the alarm")
 
 
 def test_a_part_alone_needs_a_database(tmp_path: Path) -> None:

@@ -15,12 +15,12 @@ from sqlalchemy.exc import OperationalError
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.config.reading import of_document
 from orthanc_mask2seg.errors import ConfigurationError
+from orthanc_mask2seg.jobs.alarms import Alarm
 from orthanc_mask2seg.jobs.port import JobRequest, JobState
 from orthanc_mask2seg.notify.channels import Mail, Webhook, signature
 from orthanc_mask2seg.notify.message import Body, Event, Message
 from orthanc_mask2seg.notify.notifier import Notifier
 from orthanc_mask2seg.service.news import Lookout, notifier_of, telling
-from orthanc_mask2seg.service.pause import Alarm
 from tests.unit.notify.servers import Hooks, post_office, web
 
 MESSAGE = Message(event=Event.REFUSED, at=1.8e9, job="j", series_instance_uid="1.2.3", reason="ambiguous_source")

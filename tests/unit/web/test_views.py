@@ -7,12 +7,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
+from orthanc_mask2seg.jobs.alarms import Alarm
 from orthanc_mask2seg.jobs.database import database_file
 from orthanc_mask2seg.jobs.engine import Engine
 from orthanc_mask2seg.jobs.port import JobRequest, JobState
 from orthanc_mask2seg.pacs.memory import MemoryArchive
 from orthanc_mask2seg.service.orders import Orders, Steps
-from orthanc_mask2seg.service.pause import Alarm
 from orthanc_mask2seg.service.pictures import Gallery
 from orthanc_mask2seg.service.status import Counters, ServiceState
 from orthanc_mask2seg.web.page import SHOWN, create_app
