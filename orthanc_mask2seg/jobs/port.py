@@ -37,6 +37,8 @@ class JobRequest:
         Where a result goes, and which; `version` is then its SOPInstanceUID.
     named_as_mask
         A person said that this is a mask: whether it looks like one is not asked.
+    source_series_uid
+        The images that a person named; '' for those that the mask is found to lie on.
     deaths
         How often the process that worked on it died.
     """
@@ -52,6 +54,7 @@ class JobRequest:
     destination: str = ""
     instance_key: str = ""
     named_as_mask: bool = False
+    source_series_uid: str = ""
     deaths: int = field(default=0, compare=False)
 
     @property
@@ -60,6 +63,8 @@ class JobRequest:
         parts = [self.series_key, self.version, str(self.rested), self.study_version]
         if self.named_as_mask:
             parts.append("named")
+        if self.source_series_uid:
+            parts.append(f"on {self.source_series_uid}")
         if self.destination:
             parts = [self.destination, self.instance_key, self.version]
         text = "\n".join(parts)

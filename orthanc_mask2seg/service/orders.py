@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from orthanc_mask2seg.errors import NotInArchive
@@ -74,6 +75,17 @@ class Orders:
         """Convert all series of a study that may be masks; none where nothing looks like one."""
         members = self._members(key)
         return tuple(self._ask(series, named_as_mask=False) for series in members if self._sieve(series) is None)
+
+    def convert_on(self, job: Job, source_series_uid: str) -> Job | None:
+        """Convert the mask of a job on other images that were weighed for it; None where they were not.
+
+        Whether they lie where the mask lies is asked all the same.
+        """
+        weighed = {candidate["series_uid"] for candidate in (job.result or {}).get("candidates", ())}
+        if source_series_uid not in weighed or job.request.destination:
+            return None
+        series = self._archive.series(job.request.series_key)
+        return self._asked(replace(_request(series, named_as_mask=True), source_series_uid=source_series_uid))
 
     def job_document(self, job: Job) -> dict[str, Any]:
         """A job, with the step that it is at and the archive's keys of what it speaks of."""
@@ -159,7 +171,10 @@ class Orders:
         for job in before:
             if job.state is JobState.RUNNING or self._is_converted(job):
                 return job
-        request = _request(series, named_as_mask=named_as_mask)
+        return self._asked(_request(series, named_as_mask=named_as_mask))
+
+    def _asked(self, request: JobRequest) -> Job:
+        """Ask for a job; again, where it is over."""
         job_id = self._jobs.enqueue(request)
         asked = self._jobs.get(job_id)
         if asked is not None and asked.state in _OVER:

@@ -120,14 +120,16 @@ def convert_series(
     *,
     rested: bool = True,
     named_as_mask: bool = False,
+    sources: tuple[Series, ...] | None = None,
     progress: Callable[[str], None] = lambda _step: None,
     sized: Callable[[int, int], None] = lambda _pixel_bytes, _planes: None,
     keep: Keep = keep,
 ) -> Result | NotYet:
     """Convert one series that may be a mask, as the service does; see `Task` and `run`."""
     task = Task(
-        masks=tuple(masks), rested=rested, named_as_mask=named_as_mask, progress=progress, sized=sized, keep=keep
-    )
+        masks=tuple(masks), sources=sources, rested=rested, named_as_mask=named_as_mask, progress=progress, sized=sized,
+        keep=keep,
+    )  # fmt: skip
     ended = run(archive, task, settings)
     return ended if isinstance(ended, NotYet) else ended[0]
 

@@ -60,12 +60,16 @@ def make_runner(
             keeper.withdraw(archive)
             return series.document()
         try:
+            named = _named_source(archive, request)
+            if isinstance(named, Result):
+                return named.document()
             ended = convert(
                 archive,
                 (series,),
                 settings,
                 rested=request.rested,
                 named_as_mask=request.named_as_mask,
+                sources=named,
                 progress=lambda step: steps.begin(request.series_key, step),
                 sized=steps.sized,
                 keep=keeper,
@@ -99,6 +103,16 @@ def _still_there(archive: Archive, request: JobRequest) -> Series | Result:
     if series.version != request.version:
         return _skipped(request, "superseded", "The series has changed since; its new version is a job of its own.")
     return series
+
+
+def _named_source(archive: Archive, request: JobRequest) -> tuple[Series, ...] | Result | None:
+    """The images that a person named, if any, or why they are no use any more."""
+    if not request.source_series_uid:
+        return None
+    try:
+        return (archive.find_series(request.source_series_uid),)
+    except NotInArchive:
+        return _skipped(request, "deleted", "The images that were named are not in the archive any more.")
 
 
 def _skipped(request: JobRequest, reason: str, detail: str) -> Result:

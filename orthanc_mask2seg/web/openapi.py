@@ -39,6 +39,7 @@ def document_of(version: str) -> Schema:
 def _paths() -> Schema:
     key = _in_path("key", "Identifier that the PACS gives it; in Orthanc, the Orthanc id.")
     job = _in_path("job_id", "Identifier of the job.")
+    series = _in_path("series", "SeriesInstanceUID of one of the candidates of the job.")
     kind = _in_path("kind", "What was made: SEG, SR, CSV, ...")
     name = _in_path("name", "thumb, sheet (three planes through each segment), or the number of a slice from 0 on.")
     return {
@@ -49,6 +50,9 @@ def _paths() -> Schema:
         "/jobs": {"get": _read("Jobs, newest first.", "Jobs", parameters=_paging(), invalid=True)},
         "/jobs/{job_id}": {"get": _read("A job.", "Job", parameters=[job], missing=True)},
         "/jobs/{job_id}/retry": {"post": _ask("Run a job again.", "Asked", [job])},
+        "/jobs/{job_id}/sources/{series}": {
+            "post": _ask("Convert the mask of a job on other images that were weighed for it.", "Asked", [job, series])
+        },
         "/jobs/{job_id}/outputs/{kind}": {
             "get": _private("A file that a job made.", [job, kind], _content("The file.", "application/octet-stream"))
         },

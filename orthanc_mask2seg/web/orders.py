@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from orthanc_mask2seg.errors import Mask2SegError, NotInArchive
 from orthanc_mask2seg.jobs.port import Jobs
@@ -18,6 +18,7 @@ from orthanc_mask2seg.service.orders import Orders
 from orthanc_mask2seg.service.pictures import Gallery, PictureKind
 from orthanc_mask2seg.web.gate import KNOWN
 
+ACCEPTED = 202
 LONGEST_SLICE = 4
 """Digits of the number of a slice."""
 
@@ -100,6 +101,25 @@ class OrderPages:
         name, content = found
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(content, media_type="application/octet-stream", headers=headers)
+
+    async def convert_on(self, request: Request) -> Response:
+        """Convert the mask of a job on other images that were weighed for it."""
+        document, status = await run_in_threadpool(self._convert_on, **request.path_params)
+        if status == ACCEPTED and "text/html" in request.headers.get("accept", ""):
+            return RedirectResponse(f"../../{document['id']}.html", 303)
+        return AsciiJson(document, status)
+
+    def _convert_on(self, job_id: str, series: str) -> Answer:
+        job = self._jobs.get(job_id)
+        try:
+            asked = None if job is None else self._orders.convert_on(job, series)
+        except NotInArchive:
+            return {"error": "the mask is not in the PACS any more", "hint": NotInArchive.hint}, 404
+        except Mask2SegError as error:
+            return {"error": str(error), "hint": error.hint}, 503
+        if asked is None:
+            return {"error": "no such job, or these images were not weighed for it"}, 404
+        return {"id": asked.id, "url": f"jobs/{asked.id}"}, ACCEPTED
 
     def _convert_series(self, key: str) -> Answer:
         asked = self._orders.convert_series(ArchiveKey(key))

@@ -166,6 +166,7 @@ def create_app(state: ServiceState, *, loopback: bool = True, names: Sequence[st
             Route("/jobs/{job_id}.html", pages.job),
             Route("/jobs/{job_id}", orders.job),
             Route("/jobs/{job_id}/retry", pages.retry, methods=["POST"]),
+            Route("/jobs/{job_id}/sources/{series}", orders.convert_on, methods=["POST"]),
             Route("/jobs/{job_id}/undo", undo.form),
             Route("/jobs/{job_id}/undo", undo.undo, methods=["POST"]),
             Route("/jobs/{job_id}/outputs/{kind}", orders.output),

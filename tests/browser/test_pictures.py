@@ -15,6 +15,7 @@ from orthanc_server import OrthancServer, free_port
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.test_pages import barriers
+from tests.builders import study, to_bytes
 
 PROGRAM = Path(sys.executable).parent / "mask2seg"
 ROOT = Path(__file__).resolve().parents[2]
@@ -153,3 +154,26 @@ def test_the_findings_of_the_doctor_are_on_the_page_of_health(page: Page) -> Non
     expect(page.get_by_role("heading", name="How the PACS is set up")).to_be_visible()
     page.get_by_text("What else was looked at").click()
     assert page.locator("details li").count() > 3
+
+
+def test_a_person_chooses_the_images_that_the_mask_lies_on(page: Page, orthanc: OrthancServer) -> None:
+    made, twin = study(seed=77), study(seed=77).image
+    for instance in twin:
+        instance.SeriesInstanceUID = f"{instance.SeriesInstanceUID}.2"[-64:]
+        instance.SOPInstanceUID = f"{instance.SOPInstanceUID}.2"[-64:]
+    for instance in made.mask:
+        for name in ("ReferencedSeriesSequence", "SourceImageSequence"):
+            if name in instance:
+                delattr(instance, name)
+        instance.SOPInstanceUID = f"{instance.SOPInstanceUID}.3"[-64:]
+    for instance in (*made.image, *twin, *made.mask):
+        orthanc.post("/instances", to_bytes(instance))
+    chosen = str(twin[0].SeriesInstanceUID)
+    page.goto("/")
+    page.get_by_role("link", name="refused: job").first.click(timeout=PATIENCE_S * 1000)
+    expect(page.get_by_role("heading", name="refused")).to_contain_text("ambiguous_source")
+    page.get_by_role("button", name=f"Convert on these images: {chosen}").click()
+    expect(page.get_by_role("heading", name="converted")).to_be_visible(timeout=PATIENCE_S * 1000)
+    section = page.locator("section.chosen")
+    expect(section).to_contain_text(chosen)
+    assert section.get_by_role("button").count() == 0

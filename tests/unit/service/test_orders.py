@@ -191,3 +191,49 @@ def test_what_is_not_there(house):
         house.orders.convert_series("nowhere")
     with pytest.raises(NotInArchive):
         house.orders.convert_study("nowhere")
+
+
+def test_a_person_chooses_among_the_images_that_were_weighed(house):
+    """Two series of the same grid cannot be told apart: a refusal that a person may settle, and change again."""
+    made, twin = study(), study().image
+    for instance in twin:
+        instance.SeriesInstanceUID = "1.2.3.4"
+    house.send(*made.image, *made.mask, *twin)
+    job = house.orders.convert_series(house.key(made.mask[0]))
+    house.queue.work(house.run)
+    assert house.queue.get(job.id).result["reason"] == "ambiguous_source"
+    for source in ("1.2.3.4", str(made.image[0].SeriesInstanceUID)):
+        refused = house.queue.get(job.id)
+        assert house.orders.convert_on(refused, "1.2.3.5") is None
+        chosen = house.orders.convert_on(refused, source)
+        assert chosen.id != job.id
+        house.queue.work(house.run)
+        result = house.queue.get(chosen.id).result
+        assert (result["outcome"], result["source_series_uid"]) == ("converted", source)
+        assert len([s for s in house.archive.all_series() if s.modality == "SEG"]) == 1
+    house.archive.delete(house.archive.find_series("1.2.3.4").key)
+    gone = house.orders.convert_on(house.queue.get(job.id), "1.2.3.4")
+    house.queue.work(house.run)
+    assert (house.queue.get(gone.id).result["outcome"], house.queue.get(gone.id).result["reason"]) == (
+        "skipped",
+        "deleted",
+    )
+
+
+def test_images_that_lie_elsewhere_are_refused_whoever_names_them(house):
+    made, other = study(), study().image
+    for instance in other:
+        instance.SeriesInstanceUID = "1.2.3.4"
+        x, y, z = instance.ImagePositionPatient
+        instance.ImagePositionPatient = [x + 40, y, z + 1.1]
+        instance.SOPInstanceUID = f"{instance.SOPInstanceUID}.9"[-64:]
+    house.send(*made.image, *made.mask, *other)
+    job = house.orders.convert_series(house.key(made.mask[0]))
+    house.queue.work(house.run)
+    weighed = {one["series_uid"] for one in house.queue.get(job.id).result["candidates"]}
+    assert "1.2.3.4" in weighed
+    chosen = house.orders.convert_on(house.queue.get(job.id), "1.2.3.4")
+    house.queue.work(house.run)
+    result = house.queue.get(chosen.id).result
+    assert (result["outcome"], result["reason"]) == ("refused", "geometry_mismatch")
+    assert "stays" in result["detail"]
