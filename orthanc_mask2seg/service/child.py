@@ -132,6 +132,8 @@ def _done(message: dict[str, Any], archive: Archive, settings: Settings, runner:
             return answer_message(runner(JobRequest.of(message["run"])))
         if "draw" in message:
             return {"drawn": _drawn(archive, message["draw"], settings)}
+        if "explain" in message:
+            return {"explained": _explained(archive, message["explain"], settings)}
         return {"look": _look(archive, message["look"], settings)}
     except Exception as error:  # noqa: BLE001 - told to the service, which decides
         return fault_message(error)
@@ -142,6 +144,12 @@ def _look(archive: Archive, told: dict[str, Any], settings: Settings) -> str | N
 
     series = Series(**{**told, "instance_keys": tuple(told["instance_keys"])})
     return passes_over(archive, series, settings)
+
+
+def _explained(archive: Archive, told: dict[str, Any], settings: Settings) -> list[dict[str, Any]]:
+    from orthanc_mask2seg.service.explaining import explained  # noqa: PLC0415 - reads pixels
+
+    return explained(archive, str(told["series"]), str(told["source"]), settings)
 
 
 def _drawn(archive: Archive, told: dict[str, Any], settings: Settings) -> list[str]:

@@ -122,6 +122,7 @@ def serve(
         watcher=watcher.status,
         orders=Orders(source, ledger, engine, workshop.look, steps),
         gallery=Gallery(workshop.draw),
+        explain=workshop.explain,
         findings=Checkup(source).findings,
         undoing=Undoing(archive=source, ledger=ledger, jobs=engine, undone=engine.undone(), settings=settings),
         token=settings.service_token,

@@ -140,6 +140,13 @@ class Sandbox:
             answer_of(message)
         return tuple(base64.b64decode(picture) for picture in message["drawn"])
 
+    def explain(self, series: str, source: str) -> list[dict[str, Any]]:
+        """What would become of a series, on a source that is named or ''; nothing is stored."""
+        message = self._asked({"explain": {"series": series, "source": source}}, _Exchange())
+        if "explained" not in message:
+            answer_of(message)
+        return list(message["explained"])
+
     def close(self) -> None:
         """End all workers at once."""
         with self._changed:

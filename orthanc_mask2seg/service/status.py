@@ -15,6 +15,9 @@ from orthanc_mask2seg.service.orders import Orders
 from orthanc_mask2seg.service.pictures import Gallery
 from orthanc_mask2seg.service.undo import Undoing
 
+Explain = Callable[[str, str], list[dict[str, Any]]]
+"""Documents of the results of a series, on a source that is named or ''."""
+
 STATE_UNAVAILABLE = "state_unavailable"
 """Code of what is wrong where the database of the state cannot be written or reached."""
 
@@ -102,6 +105,8 @@ class ServiceState:
         What the doctor says of the PACS, as documents.
     undoing
         Takes back what a job stored.
+    explain
+        What would become of a series, on images that a person names or '': nothing is stored.
     alarm
         Why the service is paused, if it is.
     """
@@ -120,6 +125,7 @@ class ServiceState:
     certificate_file: str = ""
     key_file: str = ""
     alarm: Callable[[], Alarm | None] = lambda: None
+    explain: Explain | None = None
 
 
 def state_alarm(status: WatcherStatus) -> Alarm | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from base64 import b64decode
-from typing import Protocol
+from typing import Any, Protocol
 
 from orthanc_mask2seg.config import Settings
 from orthanc_mask2seg.jobs.port import Ledger, Run
@@ -29,6 +29,9 @@ class Workshop(Protocol):
 
     def draw(self, series_instance_uid: Uid, kind: PictureKind) -> Pictures:
         """Pictures of a segmentation."""
+
+    def explain(self, series: str, source: str) -> list[dict[str, Any]]:
+        """What would become of a series, on a source that is named or ''; nothing is stored."""
 
     def close(self) -> None:
         """Stop at once."""
@@ -65,6 +68,10 @@ class Apart:
         """Pictures of a segmentation, by a process that is started for the first one."""
         return self._pictures.draw(series_instance_uid, kind)
 
+    def explain(self, series: str, source: str) -> list[dict[str, Any]]:
+        """What would become of a series, said by the process that draws."""
+        return self._pictures.explain(series, source)
+
     def close(self) -> None:
         """End all processes."""
         for sandbox in (self._jobs, self._looks, self._pictures):
@@ -98,6 +105,12 @@ class Here:
     def draw(self, series_instance_uid: Uid, kind: PictureKind) -> Pictures:
         """Pictures of a segmentation."""
         return tuple(map(b64decode, drawn(self._archive, series_instance_uid, kind, self._settings)))
+
+    def explain(self, series: str, source: str) -> list[dict[str, Any]]:
+        """What would become of a series."""
+        from orthanc_mask2seg.service.explaining import explained  # noqa: PLC0415 - likewise
+
+        return explained(self._archive, series, source, self._settings)
 
     def close(self) -> None:
         """Nothing to end."""

@@ -30,6 +30,7 @@ from orthanc_mask2seg.web.metrics import CONTENT_TYPE, metrics_of
 from orthanc_mask2seg.web.openapi import document_of
 from orthanc_mask2seg.web.orders import AsciiJson, OrderPages
 from orthanc_mask2seg.web.sessions import Sessions
+from orthanc_mask2seg.web.trying import TryPages
 from orthanc_mask2seg.web.undoing import UndoPages
 
 SHOWN = 100
@@ -148,7 +149,7 @@ def create_app(state: ServiceState, *, loopback: bool = True, names: Sequence[st
         OrderPages(state.orders, state.jobs, state.gallery, private=bool(state.token)),
     )
     logins = LoginPages(sessions, pages.templates)
-    undo = UndoPages(state, pages.rendered)
+    undo, trying = UndoPages(state, pages.rendered), TryPages(state, pages.rendered)
     return Starlette(
         routes=[
             Route("/", pages.index),
@@ -162,6 +163,8 @@ def create_app(state: ServiceState, *, loopback: bool = True, names: Sequence[st
             Route("/login", logins.form),
             Route("/login", logins.log_in, methods=["POST"]),
             Route("/logout", logins.log_out, methods=["POST"]),
+            Route("/try", trying.form),
+            Route("/try", trying.try_it, methods=["POST"]),
             Route("/jobs", pages.jobs),
             Route("/jobs/{job_id}.html", pages.job),
             Route("/jobs/{job_id}", orders.job),
@@ -300,6 +303,7 @@ class _Pages:
             health=self._health(),
             rows=[views.row_of(job, self._state.orders, private=private) for job in jobs],
             pictured=known,
+            may_try=known and self._state.explain is not None,
             wanted=wanted,
             state=str(wanted.states[0]) if wanted.states else "",
             states=[str(each) for each in JobState],

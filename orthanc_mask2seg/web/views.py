@@ -57,6 +57,22 @@ def job_of(job: Job, orders: Orders) -> dict[str, Any]:
     }
 
 
+def tried_of(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What would become of a series: a result of which nothing is stored."""
+    converted = result["outcome"] == "converted"
+    return {
+        "outcome": result["outcome"],
+        "shown": "would be converted" if converted else f"would be {result['outcome']}",
+        "reason": result.get("reason") or "",
+        "detail": result.get("detail") or "",
+        "hint": result.get("hint") or "",
+        "source": result.get("source_series_uid"),
+        "segments": [_segment(one) for one in result.get("segments") or ()],
+        "evidence": list(result.get("evidence") or ()),
+        "candidates": list(result.get("candidates") or ()),
+    }
+
+
 def _segment(segment: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "number": segment["number"],

@@ -177,3 +177,34 @@ def test_a_person_chooses_the_images_that_the_mask_lies_on(page: Page, orthanc: 
     section = page.locator("section.chosen")
     expect(section).to_contain_text(chosen)
     assert section.get_by_role("button").count() == 0
+
+
+def test_a_series_is_tried_and_nothing_is_stored(page: Page, orthanc: OrthancServer) -> None:
+    before = len(orthanc.get("/instances").json())
+    masks = [
+        s for s in orthanc.get("/series?expand").json() if "mask" in s["MainDicomTags"].get("SeriesDescription", "")
+    ]
+    page.goto("/")
+    page.get_by_role("link", name="Try a series").click()
+    page.get_by_label("Mask series").fill(masks[0]["ID"])
+    page.get_by_role("button", name="Try it").click()
+    expect(page.get_by_role("heading", name="would be")).to_be_visible(timeout=PATIENCE_S * 1000)
+    expect(page.locator("section").first).to_be_visible()
+    assert len(orthanc.get("/instances").json()) == before
+    page.screenshot(path=ROOT / ".state" / "screenshots" / "page-try.png", full_page=True)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_trying_has_no_barrier(chromium: Browser, address: str, axe: str, width: int) -> None:
+    context = chromium.new_context(base_url=address, viewport={"width": width, "height": 800}, bypass_csp=True)
+    opened = context.new_page()
+    opened.goto("/login")
+    opened.get_by_label("token", exact=False).fill(TOKEN)
+    opened.get_by_role("button").click()
+    opened.get_by_role("link", name="Try a series").click()
+    opened.get_by_label("Mask series").fill("1.2.3")
+    opened.get_by_role("button", name="Try it").click()
+    expect(opened.get_by_role("alert")).to_be_visible()
+    assert barriers(opened, axe) == []
+    assert not opened.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+    context.close()

@@ -19,6 +19,7 @@ FOR_PEOPLE = {
     "/logout",
     "/jobs/{job_id}.html",
     "/jobs/{job_id}/undo",
+    "/try",
 }
 
 
