@@ -211,7 +211,7 @@ class Dispatch:
         if job.result is None or job.result["outcome"] != Verdict.CONVERTED:
             return True
         rows = self._ledger.stored(seen.series_key)
-        return not rows or any(row.job_id == job.id and row.state is StoredState.CURRENT for row in rows)
+        return not rows or any(row.job_id in {job.id, ""} and row.state is StoredState.CURRENT for row in rows)
 
     def _ask_after_all(self, seen: Seen) -> None:
         """Ask for what was remembered, under the very name: an earlier job of the mask may have another one."""

@@ -28,8 +28,8 @@ pytestmark = pytest.mark.timeout(300)
 class Served:
     """A service with a token that has converted one mask."""
 
-    def __init__(self, url: str, job: str, series: str, study_key: str) -> None:
-        self.url, self.job, self.series, self.study = url, job, series, study_key
+    def __init__(self, url: str, job: str, series: str, study_key: str, source: str) -> None:
+        self.url, self.job, self.series, self.study, self.source = url, job, series, study_key, source
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         found = server.post("/tools/lookup", str(made.mask[0].SeriesInstanceUID).encode()).json()
         series = next(entry["ID"] for entry in found if entry["Type"] == "Series")
         parent = requests.get(f"{server.url}/series/{series}", auth=server.auth, timeout=30).json()["ParentStudy"]
-        yield Served(url, job, series, parent)
+        yield Served(url, job, series, parent, str(made.image[0].SeriesInstanceUID))
     finally:
         process.terminate()
         process.wait(15)
@@ -113,6 +113,7 @@ def test_what_is_there_is_given(api: schemathesis.schemas.BaseSchema, served: Se
         "key": served.study if "/studies/" in path else served.series,
         "kind": "SEG",
         "name": "sheet",
+        "series": served.source,
     }
     asked = {name: value for name, value in keys.items() if f"{{{name}}}" in path}
     _first_job(served.url)  # what was asked for before is done
