@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 from orthanc_server import OrthancServer, free_port
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.test_pages import barriers
 from tests.builders import study, to_bytes
@@ -65,13 +65,18 @@ def until_it_serves(url: str) -> None:
             return
 
 
-@pytest.fixture
-def page(chromium: Browser, address: str) -> Iterator[Page]:
-    context = chromium.new_context(base_url=address, viewport={"width": 1280, "height": 1000})
+def logged_in(context: BrowserContext) -> Page:
     opened = context.new_page()
     opened.goto("/login")
     opened.get_by_label("token", exact=False).fill(TOKEN)
     opened.get_by_role("button").click()
+    return opened
+
+
+@pytest.fixture
+def page(chromium: Browser, address: str) -> Iterator[Page]:
+    context = chromium.new_context(base_url=address, viewport={"width": 1280, "height": 1000})
+    opened = logged_in(context)
     yield opened
     context.close()
 
@@ -138,10 +143,7 @@ def test_undo_says_what_goes_and_takes_it_back(page: Page, orthanc: OrthancServe
 @pytest.mark.parametrize("width", [1280, 390])
 def test_undo_has_no_barrier(chromium: Browser, address: str, axe: str, width: int) -> None:
     context = chromium.new_context(base_url=address, viewport={"width": width, "height": 800}, bypass_csp=True)
-    opened = context.new_page()
-    opened.goto("/login")
-    opened.get_by_label("token", exact=False).fill(TOKEN)
-    opened.get_by_role("button").click()
+    opened = logged_in(context)
     opened.get_by_role("link", name=": job").first.click()
     expect(opened.get_by_role("heading", name="History")).to_be_visible()
     opened.goto(opened.url.replace(".html", "/undo"))
@@ -197,10 +199,7 @@ def test_a_series_is_tried_and_nothing_is_stored(page: Page, orthanc: OrthancSer
 @pytest.mark.parametrize("width", [1280, 390])
 def test_trying_has_no_barrier(chromium: Browser, address: str, axe: str, width: int) -> None:
     context = chromium.new_context(base_url=address, viewport={"width": width, "height": 800}, bypass_csp=True)
-    opened = context.new_page()
-    opened.goto("/login")
-    opened.get_by_label("token", exact=False).fill(TOKEN)
-    opened.get_by_role("button").click()
+    opened = logged_in(context)
     opened.get_by_role("link", name="Try a series").click()
     opened.get_by_label("Mask series").fill("1.2.3")
     opened.get_by_role("button", name="Try it").click()
