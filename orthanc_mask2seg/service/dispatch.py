@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from orthanc_mask2seg.errors import NotInArchive
+from orthanc_mask2seg.errors import ArchiveForbidden, NotInArchive
 from orthanc_mask2seg.jobs.port import (
     Ending,
     Job,
@@ -106,9 +106,12 @@ class Dispatch:
             self._counters.outcomes[ending.outcome] += 1
             self._hear(ending)
         for study in [*self._recheck][:STUDIES_PER_TICK]:
-            if study in self._new_images:
-                self._outdate(study)
-            self.study_changed(study)
+            try:
+                if study in self._new_images:
+                    self._outdate(study)
+                self.study_changed(study)
+            except ArchiveForbidden:  # it is looked at again with all others, and holds up none of them now
+                _log.warning("study %s: the PACS forbids to look at it", study)
             self._recheck.discard(study)
             self._new_images.discard(study)
 
@@ -165,6 +168,8 @@ class Dispatch:
         for row in rows:
             try:
                 self._archive.find_series(row.series_instance_uid)
+            except ArchiveForbidden:
+                pass  # it is there
             except NotInArchive:
                 for seen in self._masks_of(row):
                     _log.warning("series %s: its SEG is gone with the database before", seen.series_instance_uid)

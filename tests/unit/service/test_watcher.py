@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from service_doubles import Index, Queue
 
 from orthanc_mask2seg.config import Settings
-from orthanc_mask2seg.errors import ArchiveBusy, ArchiveDenied, ArchiveUnreachable
+from orthanc_mask2seg.errors import ArchiveBusy, ArchiveDenied, ArchiveForbidden, ArchiveUnreachable
 from orthanc_mask2seg.jobs.ledger import SqlLedger
 from orthanc_mask2seg.jobs.port import JobState, Seen, Stored, StoredState, Verdict
 from orthanc_mask2seg.service import watcher as module
@@ -429,6 +429,27 @@ def test_an_image_that_only_its_job_knows_for_one_counts_too(scene):
     end_all(scene, 2)
     scene.pass_time(130)
     assert len(scene.queue.asked) == 3
+
+
+def test_a_study_that_is_forbidden_holds_up_no_other(scene, monkeypatch):
+    """Rights may be taken away between two looks; the mask of the other study is asked for again all the same."""
+    for study in ("one", "two"):
+        scene.index.put(f"mask {study}", 10, study=study)
+        scene.pass_time(35)
+        request = scene.queue.asked[-1]
+        scene.watcher.job_ended(request, scene.queue.end(request, "refused", "no_source_in_study"))
+    series_of_study = scene.index.series_of_study
+
+    def some_of_them(study):
+        if study == "one":
+            raise ArchiveForbidden
+        return series_of_study(study)
+
+    monkeypatch.setattr(scene.index, "series_of_study", some_of_them)
+    scene.index.put("ct", 10, study="two")
+    scene.start()
+    scene.pass_time(20)
+    assert [r.series_key for r in scene.queue.asked] == ["mask one", "mask two", "mask two"]
 
 
 def test_a_refusal_that_no_series_can_mend_stays(scene):
