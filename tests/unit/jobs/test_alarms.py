@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from orthanc_mask2seg.jobs import alarms
 from orthanc_mask2seg.jobs.alarms import Alarm, Alarms
+from orthanc_mask2seg.jobs.database import is_passing
 
 FULL, DENIED = Alarm("archive_full", "d", "h", 20.0), Alarm("archive_denied", "d", "h", 10.0)
 
@@ -31,3 +32,15 @@ def test_nothing_depends_on_them(tmp_path: Path) -> None:
     away = Alarms(sa.create_engine(f"sqlite:///{tmp_path / 'no' / 'such' / 'folder'}"), "one")
     away.tell(FULL)
     assert away.oldest() is None
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "passes"), [("25006", True), ("57P03", True), ("53100", True), ("25P02", False), ("23505", False)]
+)
+def test_a_standby_and_an_operator_pass_and_our_own_mistakes_do_not(sqlstate: str, passes: bool) -> None:
+    class Original(Exception):
+        pass
+
+    original = Original()
+    original.sqlstate = sqlstate  # type: ignore[attr-defined]
+    assert is_passing(sa.exc.InternalError("SELECT", {}, original)) is passes

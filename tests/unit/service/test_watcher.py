@@ -1,5 +1,6 @@
 """The watcher, with the clock and the archive in the hand of the test."""
 
+import dataclasses
 import itertools
 import logging
 import threading
@@ -687,3 +688,18 @@ def test_a_job_that_is_done_and_has_something_announced_runs_again(scene):
     scene.watcher.job_ended(request, scene.queue.end(request, "converted"))
     scene.pass_time(70)
     assert set(scene.queue.retried) == {request.key}
+
+
+def test_a_job_that_has_failed_with_something_announced_runs_again_once(scene):
+    """What it stored and did not come to an end with is settled; it may fail again, so not at each scan."""
+    scene.index.put("ct", 10)
+    scene.index.put("mask", 10)
+    scene.pass_time(5)
+    [request] = scene.queue.asked
+    row = Stored(series_key="mask", orthanc_id="seg", sop_instance_uid="1.2", job_id=request.key)
+    scene.ledger.note_stored(dataclasses.replace(row, state=StoredState.ANNOUNCED))
+    for _ in range(2):
+        job = scene.queue.jobs[request.key]
+        scene.queue.jobs[request.key] = dataclasses.replace(job, state=JobState.FAILED, error={"outcome": "failed"})
+        scene.pass_time(130)
+    assert scene.queue.retried == [request.key]
