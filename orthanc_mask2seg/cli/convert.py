@@ -98,15 +98,10 @@ def _run(
 
 
 def _run_in_pacs(series: str, source: str | None, settings: config.Settings, *, store: bool) -> tuple[Result, ...]:
-    from orthanc_mask2seg.service import archives, pipeline, record
+    from orthanc_mask2seg.service import archives, explaining, pipeline, record
 
     archive = archives.open_archive(settings)
-    task = pipeline.Task(
-        masks=(archive.find_series(series),),
-        sources=(archive.find_series(source),) if source else None,
-        named_as_mask=True,
-        store=store,
-    )
+    task = explaining.task_of(archive, series, source or "", store=store)
     ended = pipeline.run(archive, task, settings)
     assert not isinstance(ended, pipeline.NotYet)
     if store:

@@ -49,7 +49,7 @@ class Dispatch:
         self._recheck: set[Uid] = set()
         self._new_images: set[Uid] = set()
         self._doubtful: list[Seen] = []
-        self._failed: set[str] = set()
+        self._settled_again: set[str] = set()
         self._doubted_from: ArchiveKey | None = None
 
     def __len__(self) -> int:
@@ -193,10 +193,10 @@ class Dispatch:
         """
         for job_id in {row.job_id for row in self._ledger.unsettled(MENDED_AT_ONCE)}:
             job = self._jobs.get(job_id)
-            if job is None or job.state not in _OVER or job_id in self._failed:
+            if job is None or job.state not in _OVER or job_id in self._settled_again:
                 continue
             if job.state is not JobState.DONE:
-                self._failed.add(job_id)
+                self._settled_again.add(job_id)
             _log.warning("job %s is over and has announced what nobody came to an end with: it runs again", job_id)
             self._jobs.retry(job_id)
 

@@ -1,4 +1,4 @@
-"""What would become of a series: the pipeline without its store, for the page."""
+"""What a person asks of one series of an archive, and what would become of it: the pipeline without its store."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from orthanc_mask2seg.pacs.port import Archive
 from orthanc_mask2seg.service.pipeline import NotYet, Task, run
 
 
-def explained(archive: Archive, series: str, source: str, settings: Settings) -> list[dict[str, Any]]:
-    """Documents of what would become of a series that a person calls a mask, on a source that is named or ''."""
-    task = Task(
+def task_of(archive: Archive, series: str, source: str, *, store: bool) -> Task:
+    """The work on a series that a person calls a mask, on a source that is named or ''."""
+    return Task(
         masks=(archive.find_series(series),),
         sources=(archive.find_series(source),) if source else None,
         named_as_mask=True,
-        store=False,
+        store=store,
     )
-    ended = run(archive, task, settings)
+
+
+def explained(archive: Archive, series: str, source: str, settings: Settings) -> list[dict[str, Any]]:
+    """Documents of what would become of a series that a person calls a mask, on a source that is named or ''."""
+    ended = run(archive, task_of(archive, series, source, store=False), settings)
     assert not isinstance(ended, NotYet)  # it is taken as it is
     return [result.document() for result in ended]

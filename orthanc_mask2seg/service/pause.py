@@ -137,13 +137,13 @@ class Pause:
 
     def _end(self) -> None:
         with self._changed:
-            over = self._alarm is not None
-            if self._alarm is not None:
-                _log.warning("going on: the PACS takes the work again (%s is over)", self._alarm.code)
+            over = self._alarm
+            if over is not None:
+                _log.warning("going on: the PACS takes the work again (%s is over)", over.code)
             self._alarm, self._trying = None, False
             self._met.clear()
             self._changed.notify_all()
-        if over:
+        if over is not None:
             self._tell(None)
 
     def _let_go(self, *, trying: bool) -> None:
