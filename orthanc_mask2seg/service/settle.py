@@ -34,7 +34,8 @@ class Settle:
     """Series under observation.
 
     A complete series is due once its version has been *seen* unchanged over `settle_seconds`, any other once it has
-    been seen unchanged over `rest_seconds`. Time in which nobody looked proves nothing, so it does not count.
+    been seen unchanged over `rest_seconds`. Time in which nobody looked proves nothing, so it does not count; nor does
+    that in which an answer was under way, as the archive may have looked at its beginning.
     """
 
     def __init__(self, settle_seconds: float, rest_seconds: float) -> None:
@@ -48,18 +49,29 @@ class Settle:
     def __contains__(self, key: ArchiveKey) -> bool:
         return key in self._watched
 
-    def observe(self, key: ArchiveKey, version: str, now: float, *, complete: bool = False) -> float:
-        """Note what a series looked like, and return for how long it has looked so (s)."""
+    def observe(
+        self, key: ArchiveKey, version: str, now: float, *, asked: float | None = None, complete: bool = False
+    ) -> float:
+        """Note what a series looked like, and return for how long it has looked so at the least (s).
+
+        Parameters
+        ----------
+        now
+            When the archive had answered.
+        asked
+            When it was asked; `now` if not given.
+        """
+        asked = now if asked is None else asked
         watched = self._watched.get(key)
-        if watched is None or watched.version != version or now < watched.last:
-            self._watched[key] = watched = _Watched(version, now, now, complete)
-        watched.last, watched.complete = now, complete
-        return now - watched.since
+        if watched is None or watched.version != version or asked < watched.last:
+            self._watched[key] = watched = _Watched(version, now, asked, complete)
+        watched.last, watched.complete = asked, complete
+        return max(watched.last - watched.since, 0.0)
 
     def quiet(self, key: ArchiveKey, version: str) -> float:
         """For how long a series has been seen to look like this (s)."""
         watched = self._watched.get(key)
-        return watched.last - watched.since if watched is not None and watched.version == version else 0.0
+        return max(watched.last - watched.since, 0.0) if watched is not None and watched.version == version else 0.0
 
     def settled(self, quiet_seconds: float) -> bool:
         """Whether a series that has been quiet for so long is worth a closer look."""

@@ -247,7 +247,8 @@ class Watcher:
         for _, _, key in heapq.nsmallest(LOOKS_PER_TICK, due):
             pending = self._pending[key]
             try:
-                self._observe(self._archive.series(key), pending, self._clock())
+                asked = self._clock()
+                self._observe(self._archive.series(key), pending, asked, self._clock())
                 pending.faults = 0
             except NotInArchive:
                 self._gone(key)
@@ -259,12 +260,12 @@ class Watcher:
                 if pending.faults == 1:
                     _log.warning("a series cannot be read (%s); it is tried again", error.code)
 
-    def _observe(self, series: Series, pending: _Pending, now: float) -> None:
+    def _observe(self, series: Series, pending: _Pending, asked: float, now: float) -> None:
         self._explain(series)
         if self._dispatch.knows(series):
             self._drop(series.key)
             return
-        quiet = self._settle.observe(series.key, series.version, now)
+        quiet = self._settle.observe(series.key, series.version, now, asked=asked)
         pending.look_at = now + LOOK_SECONDS if pending.fresh else now + max(self._settings.settle_seconds - quiet, 0)
         if not self._settle.settled(quiet):
             return
@@ -278,7 +279,8 @@ class Watcher:
             pending.sieved = series.version
         pending.look_at = now + (LOOK_SECONDS if quiet < RELAXED_AFTER_SECONDS else RELAXED_LOOK_SECONDS)
         siblings = self._archive.series_of_study(series.study_instance_uid)
-        self._settle.observe(series.key, series.version, now, complete=self._complete(series, siblings))
+        complete = self._complete(series, siblings)
+        self._settle.observe(series.key, series.version, now, asked=asked, complete=complete)
         due = self._settle.ripe(series.key)
         if due is not None:
             self._dispatch.ask(series, siblings, rested=due.rested, origin="watcher" if pending.fresh else SCAN)
@@ -323,7 +325,7 @@ class Watcher:
                 if series is None:
                     self._finish_scan(self._scan_cost + self._clock() - started)
                     break
-                self._scanned_one(series, now)
+                self._scanned_one(series, self._clock())
         except ArchiveError:
             self._scan = None
             raise

@@ -1,5 +1,6 @@
 """The settle timer against a plain restatement of its rule."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,3 +79,21 @@ def test_forgotten_series_are_not_due():
     assert settle.due() == ()
     assert settle.ripe(KEY) is None
     assert KEY not in settle
+
+
+def test_an_answer_that_was_long_under_way_proves_nothing():
+    """The archive may have looked when it was asked, and the mask have been changed while the answer came."""
+    settle = Settle(settle_seconds=2.0, rest_seconds=4.0)
+    settle.observe(KEY, "a", 1.0, asked=0.9, complete=True)
+    assert settle.observe(KEY, "a", 6.0, asked=1.3, complete=True) == pytest.approx(0.3)
+    assert settle.ripe(KEY) is None
+    assert settle.quiet(KEY, "a") == pytest.approx(0.3)
+    settle.observe(KEY, "a", 6.4, asked=6.3, complete=True)
+    assert settle.ripe(KEY) is not None
+
+
+def test_a_first_answer_that_was_long_under_way_counts_from_its_end():
+    settle = Settle(settle_seconds=2.0, rest_seconds=4.0)
+    assert settle.observe(KEY, "a", 6.0, asked=1.0, complete=True) == 0
+    settle.observe(KEY, "a", 6.5, asked=6.4, complete=True)
+    assert settle.ripe(KEY) is None
