@@ -29,6 +29,10 @@ class _Watched:
     last: float
     complete: bool
 
+    @property
+    def quiet(self) -> float:
+        return max(self.last - self.since, 0.0)
+
 
 class Settle:
     """Series under observation.
@@ -66,12 +70,12 @@ class Settle:
         if watched is None or watched.version != version or asked < watched.last:
             self._watched[key] = watched = _Watched(version, now, asked, complete)
         watched.last, watched.complete = asked, complete
-        return max(watched.last - watched.since, 0.0)
+        return watched.quiet
 
     def quiet(self, key: ArchiveKey, version: str) -> float:
         """For how long a series has been seen to look like this (s)."""
         watched = self._watched.get(key)
-        return max(watched.last - watched.since, 0.0) if watched is not None and watched.version == version else 0.0
+        return watched.quiet if watched is not None and watched.version == version else 0.0
 
     def settled(self, quiet_seconds: float) -> bool:
         """Whether a series that has been quiet for so long is worth a closer look."""
@@ -82,7 +86,7 @@ class Settle:
         watched = self._watched.get(key)
         if watched is None:
             return None
-        quiet = watched.last - watched.since
+        quiet = watched.quiet
         if quiet < (self._settle if watched.complete else self._rest):
             return None
         return Due(key=key, version=watched.version, rested=quiet >= self._rest)

@@ -78,6 +78,28 @@ def test_a_mask_that_grows_is_not_taken_early(scene):
     assert scene.asked == [("mask", False)]
 
 
+def test_a_slow_answer_is_no_time_at_rest(scene, monkeypatch):
+    """The archive looks at once and answers late: what it says is old by then, and the mask may be arriving still."""
+    scene.index.put("ct", 10)
+    scene.pass_time(10)
+    scene.index.put("mask", 10)
+    look = scene.index.series
+
+    def slowly(key):
+        series = look(key)
+        scene.now += 5.0
+        return series
+
+    monkeypatch.setattr(scene.index, "series", slowly)
+    scene.watcher.tick()
+    scene.now += 0.5
+    scene.watcher.tick()
+    assert scene.asked == []
+    monkeypatch.undo()
+    scene.pass_time(4)
+    assert scene.asked == [("mask", False)]
+
+
 def test_a_partial_mask_rests_longer(scene):
     scene.index.put("ct", 10)
     scene.index.put("mask", 7)
